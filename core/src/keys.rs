@@ -1,0 +1,225 @@
+//! Keys and signatures: one definition of a valid signature for every path and platform.
+//!
+//! The rule is ZIP-215 (cofactored, any encoding of points): the only rule under which single and batch
+//! verification agree on every input. No other crate's `verify` may be called anywhere (`clippy.toml`).
+
+use core::fmt;
+use core::str::FromStr;
+
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use ed25519_zebra::{VerificationKey, VerificationKeyBytes, batch};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::codec::byte_array;
+use crate::hash::{HexError, Tag, from_hex, to_hex};
+
+/// An ed25519 public key in its 32-byte encoding. Bytes are not checked here; see [`PublicKey::check`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// An ed25519 signature, 64 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Signature(#[serde(with = "byte_array")] pub [u8; 64]);
+
+/// Why a public key may not enter the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not a point, or not the canonical encoding of one.
+    #[error("not a canonical ed25519 public key")]
+    NotCanonical,
+    /// One of the eight points of small order, for which signatures prove nothing.
+    #[error("an ed25519 public key of small order")]
+    SmallOrder,
+}
+
+impl PublicKey {
+    /// Whether the key may enter the state: canonical and not of small order.
+    pub fn check(&self) -> Result<(), KeyError> {
+        let point = CompressedEdwardsY(self.0).decompress().ok_or(KeyError::NotCanonical)?;
+        if point.compress().0 != self.0 {
+            return Err(KeyError::NotCanonical);
+        }
+        if point.is_small_order() {
+            return Err(KeyError::SmallOrder);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&to_hex(&self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = HexError;
+
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        from_hex(text).map(Self)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&to_hex(&self.0))
+    }
+}
+
+/// One signature to check: who is said to have signed which bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBytes {
+    /// The signer.
+    pub key: PublicKey,
+    /// The bytes signed.
+    pub message: Vec<u8>,
+    /// The signature.
+    pub signature: Signature,
+}
+
+/// Whether `signature` is `key`'s over `message` (ZIP-215).
+#[must_use]
+pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    VerificationKey::try_from(key.0)
+        .is_ok_and(|key| key.verify(&ed25519_zebra::Signature::from(signature.0), message).is_ok())
+}
+
+/// Whether every signature is valid: the same verdict as calling [`verify`] on each.
+///
+/// The batch coefficients are derived from a hash of the whole batch, so the verdict is a function of the
+/// bytes, and no signer can choose a signature after knowing them.
+#[must_use]
+pub fn verify_batch(items: &[SignedBytes]) -> bool {
+    if let [item] = items {
+        return verify(&item.key, &item.message, &item.signature);
+    }
+    const BATCH: Tag = Tag::new("timecoin signature batch");
+    let mut transcript = BATCH.hasher();
+    let mut verifier = batch::Verifier::new();
+    for item in items {
+        transcript.update(&item.key.0);
+        transcript.update(&item.signature.0);
+        transcript.update(&(item.message.len() as u64).to_le_bytes());
+        transcript.update(&item.message);
+        let signature = ed25519_zebra::Signature::from(item.signature.0);
+        verifier.queue(batch::Item::from((VerificationKeyBytes::from(item.key.0), signature, &item.message)));
+    }
+    verifier.verify(Coefficients(transcript.finalize_xof())).is_ok()
+}
+
+/// The positions of the invalid signatures, in order: empty where all are valid. A failed batch is settled one by one.
+#[must_use]
+pub fn invalid_signatures(items: &[SignedBytes]) -> Vec<usize> {
+    if verify_batch(items) {
+        return Vec::new();
+    }
+    let valid = |item: &SignedBytes| verify(&item.key, &item.message, &item.signature);
+    items.iter().enumerate().filter(|(_, item)| !valid(item)).map(|(at, _)| at).collect()
+}
+
+/// The output of the batch transcript, read as the random source of the batch equation.
+struct Coefficients(blake3::OutputReader);
+
+impl rand_core::TryRng for Coefficients {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.0.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Coefficients {}
+
+/// A signing key. The seed is wiped on drop and never printed.
+#[derive(Clone)]
+pub struct SecretKey(ed25519_dalek::SigningKey);
+
+impl SecretKey {
+    /// The key of a 32-byte seed (RFC 8032).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// The 32-byte seed, for encrypted storage only.
+    #[must_use]
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs bytes that already carry their domain tag and chain id.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        use ed25519_dalek::Signer;
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {})", self.public_key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(seed: u8, message: &[u8]) -> SignedBytes {
+        let key = SecretKey::from_seed(&[seed; 32]);
+        SignedBytes { key: key.public_key(), message: message.to_vec(), signature: key.sign(message) }
+    }
+
+    #[test]
+    fn batch_and_single_agree() {
+        let mut items: Vec<_> = (0..8).map(|seed| signed(seed, &[seed; 9])).collect();
+        assert!(verify_batch(&items));
+        assert!(verify_batch(&[]));
+        items[3].signature.0[0] ^= 1;
+        items[5].message.push(0);
+        assert_eq!(invalid_signatures(&items), [3, 5]);
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let key = SecretKey::from_seed(&[0xab; 32]);
+        assert!(!format!("{key:?}").contains("abab"));
+    }
+
+    #[test]
+    fn keys_of_small_order_and_odd_encodings_are_refused() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert_eq!(PublicKey(identity).check(), Err(KeyError::SmallOrder));
+        let mut not_reduced = [0xff; 32];
+        not_reduced[31] = 0x7f;
+        assert_eq!(PublicKey(not_reduced).check(), Err(KeyError::NotCanonical));
+        assert_eq!(SecretKey::from_seed(&[1; 32]).public_key().check(), Ok(()));
+    }
+}

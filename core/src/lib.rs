@@ -1,0 +1,11 @@
+//! TimeCoin's core: the rules of the chain and the machines that run it.
+//!
+//! No clock, no I/O, no threads, no randomness, no target switches: time, entropy and storage are
+//! arguments, so the same bytes give the same verdict natively, in a browser tab and in the simulator.
+//! `docs/ARCHITECTURE.md` has the map; modules read top-down in the order below.
+
+pub mod amount;
+pub mod codec;
+pub mod hash;
+pub mod keys;
+pub mod time;

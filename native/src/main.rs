@@ -1,0 +1,2 @@
+//! timecoin
+fn main(){}
