@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn decimal_round_trip() {
-        let table = [("0", 0), ("1", 100_000_000), ("0.5", 50_000_000), ("0.00000001", 1), ("12.34", 1_234_000_000)];
+        let table =
+            [("0", 0), ("1", 100_000_000), ("0.5", 50_000_000), ("0.00000001", 1), ("12.34", 1_234_000_000)];
         for (text, grains) in table {
             assert_eq!(text.parse(), Ok(Amount(grains)), "{text}");
             assert_eq!(Amount(grains).to_string(), text);

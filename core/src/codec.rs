@@ -74,14 +74,19 @@ pub mod byte_array {
     use serde::{Deserializer, Serializer};
 
     /// Writes the bytes bare, without a length.
-    pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(N)?;
         bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
         tuple.end()
     }
 
     /// Reads exactly `N` bytes.
-    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        deserializer: D,
+    ) -> Result<[u8; N], D::Error> {
         struct Bytes<const N: usize>;
         impl<'de, const N: usize> Visitor<'de> for Bytes<N> {
             type Value = [u8; N];
@@ -146,10 +151,7 @@ mod tests {
             assert_eq!(decode::<Sample>(&bytes[..end]), Err(CodecError::Malformed), "{end}");
         }
         assert_eq!(decode::<Sample>(&[&bytes[..], &[0]].concat()), Err(CodecError::TrailingBytes(1)));
-        assert_eq!(
-            decode::<Sample>(&[0; 2001]),
-            Err(CodecError::TooLarge { size: 2001, size_max: 2000 })
-        );
+        assert_eq!(decode::<Sample>(&[0; 2001]), Err(CodecError::TooLarge { size: 2001, size_max: 2000 }));
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub fn from_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
 pub fn hex_to_vec(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| if let [high, low] = pair { Some(digit(*high)? << 4 | digit(*low)?) } else { None }).collect()
+    pairs
+        .map(|pair| if let [high, low] = pair { Some(digit(*high)? << 4 | digit(*low)?) } else { None })
+        .collect()
 }
 
 /// Lowercase hexadecimal of any bytes.

@@ -8,4 +8,5 @@ pub mod amount;
 pub mod codec;
 pub mod hash;
 pub mod keys;
+pub mod merkle;
 pub mod time;
