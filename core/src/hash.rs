@@ -156,7 +156,7 @@ ids! {
     BlockId;
     /// Identifies a transaction: the hash of its canonical bytes without witnesses.
     TxId;
-    /// Identifies a masternode: the id of the transaction that registered it.
+    /// Identifies a masternode: the hash of its collateral's outpoint.
     MasternodeId;
     /// Who owns a coin: the hash of the lock that spends it.
     Owner;

@@ -2,11 +2,13 @@
 //!
 //! No clock, no I/O, no threads, no randomness, no target switches: time, entropy and storage are
 //! arguments, so the same bytes give the same verdict natively, in a browser tab and in the simulator.
-//! `docs/ARCHITECTURE.md` has the map; modules read top-down in the order below.
+//! `docs/ARCHITECTURE.md` has the map.
 
 pub mod amount;
 pub mod codec;
 pub mod hash;
 pub mod keys;
 pub mod merkle;
+pub mod lock;
 pub mod time;
+pub mod transaction;

@@ -1,2 +1,2 @@
 //! timecoin
-fn main(){}
+fn main() {}
