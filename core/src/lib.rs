@@ -6,6 +6,7 @@
 
 pub mod amount;
 pub mod codec;
+pub mod filter;
 pub mod hash;
 pub mod keys;
 pub mod merkle;
