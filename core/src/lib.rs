@@ -4,6 +4,7 @@
 //! arguments, so the same bytes give the same verdict natively, in a browser tab and in the simulator.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod address;
 pub mod amount;
 pub mod codec;
 pub mod filter;
