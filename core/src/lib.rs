@@ -12,5 +12,6 @@ pub mod hash;
 pub mod keys;
 pub mod merkle;
 pub mod lock;
+pub mod peer;
 pub mod time;
 pub mod transaction;
