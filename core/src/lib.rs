@@ -6,12 +6,16 @@
 
 pub mod address;
 pub mod amount;
+pub mod certificate;
 pub mod codec;
 pub mod filter;
+pub mod evidence;
 pub mod hash;
 pub mod keys;
-pub mod merkle;
 pub mod lock;
 pub mod peer;
+pub mod merkle;
 pub mod time;
 pub mod transaction;
+pub mod validators;
+pub mod vote;
