@@ -65,7 +65,7 @@ fn decode_limited<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), binco
     }
 }
 
-/// Serde for byte arrays longer than serde's own 32.
+/// Serde for byte arrays: bare bytes in the codec, hexadecimal in human-readable formats.
 pub mod byte_array {
     use core::fmt;
 
@@ -73,11 +73,16 @@ pub mod byte_array {
     use serde::ser::SerializeTuple;
     use serde::{Deserializer, Serializer};
 
+    use crate::hash::{from_hex, to_hex};
+
     /// Writes the bytes bare, without a length.
     pub fn serialize<S: Serializer, const N: usize>(
         bytes: &[u8; N],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&to_hex(bytes));
+        }
         let mut tuple = serializer.serialize_tuple(N)?;
         bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
         tuple.end()
@@ -92,7 +97,11 @@ pub mod byte_array {
             type Value = [u8; N];
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{N} bytes")
+                write!(f, "{N} bytes in hexadecimal")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<[u8; N], E> {
+                from_hex(text).map_err(E::custom)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
@@ -102,6 +111,9 @@ pub mod byte_array {
                 }
                 Ok(bytes)
             }
+        }
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_str(Bytes);
         }
         deserializer.deserialize_tuple(N, Bytes)
     }

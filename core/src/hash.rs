@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A 32-byte hash value. In text: 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Hash(pub [u8; 32]);
+pub struct Hash(#[serde(with = "crate::codec::byte_array")] pub [u8; 32]);
 
 impl Hash {
     /// All zero bytes: the value of "nothing here" where a format says so.

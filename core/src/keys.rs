@@ -16,7 +16,7 @@ use crate::hash::{HexError, Tag, from_hex, to_hex};
 
 /// An ed25519 public key in its 32-byte encoding. Bytes are not checked here; see [`PublicKey::check`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PublicKey(pub [u8; 32]);
+pub struct PublicKey(#[serde(with = "byte_array")] pub [u8; 32]);
 
 /// An ed25519 signature, 64 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

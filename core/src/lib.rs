@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod amount;
+pub mod block;
 pub mod certificate;
 pub mod codec;
 pub mod evidence;
@@ -16,6 +17,7 @@ pub mod lock;
 pub mod merkle;
 pub mod peer;
 pub mod rows;
+pub mod spec;
 pub mod store;
 pub mod time;
 pub mod transaction;
