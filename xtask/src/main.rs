@@ -1,2 +1,65 @@
-//! xtask
-fn main() {}
+//! The one runner of this repository: `cargo xtask COMMAND`.
+//!
+//! Does all its own set-up and needs nothing but Rust and Node. It orders other programs about and checks what
+//! a machine can check; it holds no rule of the chain. No other script is needed to build, test or start anything.
+
+mod programs;
+mod setup;
+mod test;
+mod tidy;
+mod wasm;
+mod workspace;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use workspace::{Failure, Workspace};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  devnet [ARGUMENTS]     build `timecoin` and start a local network (ARGUMENTS: `timecoin devnet --help`)
+  test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds
+  sim --seeds N [...]    run the simulator
+  bench [--json] [NAME]  run the benchmarks
+  tidy                   the rules a machine can check: layering, purity, sizes, leftovers
+  wasm                   build the WebAssembly module and run its tests under Node
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let (command, rest) = match arguments.get(1..) {
+        Some([command, rest @ ..]) => (command.to_str().unwrap_or_default(), rest),
+        _ => ("", &[][..]),
+    };
+    match dispatch(command, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage) => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
+    if let "help" | "--help" | "-h" = command {
+        print!("{USAGE}");
+        return Ok(());
+    }
+    let workspace = Workspace::from_environment()?;
+    match (command, rest) {
+        ("devnet", _) => programs::devnet(&workspace, rest),
+        ("sim", _) => programs::sim(&workspace, rest),
+        ("bench", _) => programs::bench(&workspace, rest),
+        ("test", []) => test::run_steps(&workspace, test::Extent::Full),
+        ("test", [flag]) if flag == "--fast" => test::run_steps(&workspace, test::Extent::Fast),
+        ("tidy", []) => tidy::run(&workspace),
+        ("wasm", []) => wasm::test(&workspace),
+        _ => Err(Failure::Usage),
+    }
+}

@@ -1,0 +1,30 @@
+//! Commands that build one of our programs in release mode and become it.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::workspace::{Failure, Workspace, become_program, run};
+
+/// Starts a local network: builds `timecoin`, then is `timecoin devnet` with the same arguments.
+///
+/// Building reports to stderr only, so that `--json` output stays clean.
+pub(crate) fn devnet(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    start(workspace, "timecoin-native", "timecoin", &[&["devnet".into()], arguments].concat())
+}
+
+/// Runs the simulator.
+pub(crate) fn sim(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    start(workspace, "timecoin-tests", "sim", arguments)
+}
+
+/// Runs the benchmarks.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    start(workspace, "timecoin-tests", "bench", arguments)
+}
+
+/// Builds and becomes a program. It starts in the caller's folder: arguments may be relative paths.
+fn start(workspace: &Workspace, package: &str, name: &str, arguments: &[OsString]) -> Result<(), Failure> {
+    run(&mut workspace.cargo(["build", "--release", "--package", package, "--bin", name]))?;
+    let program = workspace.target.join("release").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    become_program(Command::new(program).args(arguments))
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test`: every check, in order, each timed; all of them run even when one fails.
+//!
+//! Steps share Cargo's output: clippy and docs use the same checked dependencies, and the whole workspace is always
+//! built with one set of features.
+
+use std::time::{Duration, Instant};
+
+use crate::workspace::{Failure, Workspace, run};
+use crate::{setup, tidy, wasm};
+
+/// How much is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything that needs no long simulation.
+    Fast,
+    /// Everything.
+    Full,
+}
+
+struct Step {
+    name: &'static str,
+    run: fn(&Workspace, Extent) -> Result<(), Failure>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "set-up", run: |workspace, _| setup::for_tests(workspace) },
+    Step { name: "tidy", run: |workspace, _| tidy::run(workspace) },
+    Step { name: "format", run: |workspace, _| cargo(workspace, "fmt --all --check") },
+    Step {
+        name: "clippy",
+        run: |workspace, _| cargo(workspace, "clippy --workspace --all-targets -- -D warnings"),
+    },
+    Step {
+        name: "clippy wasm32",
+        run: |workspace, _| {
+            let packages = "--package timecoin-core --package timecoin-web";
+            cargo(workspace, &format!("clippy {packages} --target {} -- -D warnings", setup::WASM))
+        },
+    },
+    Step { name: "docs", run: |workspace, _| docs(workspace) },
+    // Tests start our programs, which `cargo test` alone does not build.
+    Step { name: "build", run: |workspace, _| cargo(workspace, "build --workspace --bins --tests") },
+    Step { name: "tests", run: |workspace, _| cargo(workspace, "test --workspace --no-fail-fast") },
+    Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
+];
+
+/// Runs every step and reports them all.
+pub(crate) fn run_steps(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
+    let start = now();
+    let mut report = Vec::new();
+    for (at, step) in STEPS.iter().enumerate() {
+        println!("\n[{}/{}] {}", at + 1, STEPS.len(), step.name);
+        let begin = now();
+        let outcome = (step.run)(workspace, extent);
+        let row = row(step.name, begin.elapsed(), &outcome);
+        println!("{row}");
+        report.push((row, outcome.is_ok()));
+    }
+    println!("\nSummary");
+    for (row, _) in &report {
+        println!("{row}");
+    }
+    let failed = report.iter().filter(|(_, passed)| !passed).count();
+    println!("{} passed, {failed} failed in {:.0} s", report.len() - failed, start.elapsed().as_secs_f64());
+    if failed == 0 { Ok(()) } else { Err(Failure::Steps(failed)) }
+}
+
+fn row(name: &str, took: Duration, outcome: &Result<(), Failure>) -> String {
+    let seconds = took.as_secs_f64();
+    match outcome {
+        Ok(()) => format!("  ok     {seconds:7.1} s  {name}"),
+        Err(failure) => format!("  FAILED {seconds:7.1} s  {name}: {failure}"),
+    }
+}
+
+fn cargo(workspace: &Workspace, line: &str) -> Result<(), Failure> {
+    run(&mut workspace.cargo(line.split_whitespace()))
+}
+
+fn docs(workspace: &Workspace) -> Result<(), Failure> {
+    let flags = std::env::var("RUSTDOCFLAGS").unwrap_or_default();
+    let command = &mut workspace.cargo(["doc", "--workspace", "--no-deps"]);
+    run(command.env("RUSTDOCFLAGS", format!("{flags} -D warnings")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the runner times its steps and never runs in wasm")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,118 @@
+//! Where the repository is, and how its other programs are started.
+
+use std::env;
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+/// Why a command did not succeed. The text says what to do where the reader can do something.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line is not one of ours.
+    #[error("unknown command")]
+    Usage,
+    /// The runner was started in another way than by Cargo.
+    #[error("start this as `cargo xtask COMMAND`, inside the repository")]
+    NotUnderCargo,
+    /// A program could not be started.
+    #[error("cannot start `{command}`: {source}")]
+    Start {
+        /// The command line.
+        command: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A program ran and reported failure.
+    #[error("`{command}` failed ({status})")]
+    Exit {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Node is missing or too old.
+    #[error("Node {required} or newer is needed (https://nodejs.org): {found}")]
+    Node {
+        /// The oldest major version that will do.
+        required: u32,
+        /// What is there instead.
+        found: String,
+    },
+    /// The JavaScript side of the wasm module could not be generated.
+    #[error("wasm-bindgen: {0}")]
+    Bindgen(Box<dyn Error + Send + Sync>),
+    /// The sources break rules; each was printed.
+    #[error("{0} violation(s) of the rules above")]
+    Untidy(usize),
+    /// Steps of `test` failed; each was printed.
+    #[error("{0} step(s) of the test run failed")]
+    Steps(usize),
+}
+
+/// The repository this runner belongs to.
+pub(crate) struct Workspace {
+    /// The folder with the workspace's `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Cargo's output folder.
+    pub(crate) target: PathBuf,
+    cargo: OsString,
+}
+
+impl Workspace {
+    /// Reads what `cargo run` tells its child. Nothing is fixed at compile time: a copied `target` folder must
+    /// not make the runner work on the repository it was copied from.
+    pub(crate) fn from_environment() -> Result<Self, Failure> {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").ok_or(Failure::NotUnderCargo)?;
+        let cargo = env::var_os("CARGO").ok_or(Failure::NotUnderCargo)?;
+        let executable = env::current_exe().map_err(|_| Failure::NotUnderCargo)?;
+        let root = Path::new(&manifest).parent().ok_or(Failure::NotUnderCargo)?.to_path_buf();
+        // <target>/debug/xtask
+        let target = executable.ancestors().nth(2).ok_or(Failure::NotUnderCargo)?.to_path_buf();
+        Ok(Self { root, target, cargo })
+    }
+
+    /// A Cargo command in the root folder, with the output folder pinned so that its results are found.
+    pub(crate) fn cargo<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(&self.cargo);
+        command.args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+}
+
+/// Runs a command to its end, its output passed through.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().map_err(|source| Failure::Start { command: line(command), source })?;
+    if status.success() { Ok(()) } else { Err(Failure::Exit { command: line(command), status }) }
+}
+
+/// Becomes the command: it alone gets Ctrl-C, and its exit code is ours. Returns only on failure to start.
+#[cfg(unix)]
+pub(crate) fn become_program(command: &mut Command) -> Result<(), Failure> {
+    use std::os::unix::process::CommandExt;
+    let source = command.exec();
+    Err(Failure::Start { command: line(command), source })
+}
+
+/// Runs the command in our place: where processes cannot be replaced, wait for it and leave with its exit code.
+#[cfg(not(unix))]
+pub(crate) fn become_program(command: &mut Command) -> Result<(), Failure> {
+    let status = command.status().map_err(|source| Failure::Start { command: line(command), source })?;
+    std::process::exit(status.code().unwrap_or(1))
+}
+
+/// The command as one would type it: the program without its folder, then the arguments.
+fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
