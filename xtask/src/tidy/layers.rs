@@ -29,6 +29,7 @@ const LAYERS: &[(&str, Siblings, &[&str])] = &[
             "lock",
             "merkle",
             "message",
+            "rows",
             "spec",
             "transaction",
             "validators",
