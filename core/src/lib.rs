@@ -23,3 +23,4 @@ pub mod time;
 pub mod transaction;
 pub mod validators;
 pub mod vote;
+pub mod wallet;

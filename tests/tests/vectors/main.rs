@@ -4,9 +4,11 @@
 //! on standard error and passes; the differential tests against other crates always run.
 
 mod bech32m;
+mod bip39;
 mod codec;
 mod ed25519;
 mod rfc6962;
+mod slip10;
 
 use std::fs;
 use std::path::{Path, PathBuf};
