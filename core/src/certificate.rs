@@ -52,7 +52,7 @@ impl Bitmap {
     #[must_use]
     pub fn fits(&self, members: usize) -> bool {
         self.0.len() == members.div_ceil(8)
-            && (members % 8 == 0 || self.0.last().is_none_or(|last| last >> (members % 8) == 0))
+            && (members.is_multiple_of(8) || self.0.last().is_none_or(|last| last >> (members % 8) == 0))
     }
 }
 
