@@ -19,6 +19,8 @@ pub mod peer;
 pub mod rows;
 pub mod spec;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod transaction;
 pub mod validators;
