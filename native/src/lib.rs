@@ -1,1 +1,5 @@
-//! native
+//! TimeCoin's native node: the core, with sockets, files and a clock.
+
+pub mod clock;
+pub mod http;
+pub mod net;
