@@ -18,6 +18,7 @@ pub mod merkle;
 pub mod peer;
 pub mod rows;
 pub mod spec;
+pub mod state;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

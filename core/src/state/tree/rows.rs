@@ -1,0 +1,328 @@
+//! How the tree is laid out in stored rows.
+//!
+//! A page holds the coins of a largest subtree with at most [`PAGE_COINS`] coins, whichever level it is in:
+//! owners with few coins share pages, an owner with many has pages of its own. A band holds the branches
+//! above pages, cut where the depth is a multiple of [`BAND_LEVELS`]; its lower edge is summaries. Both cuts
+//! depend on content only. What a row says is checked against the summary the tree above it commits to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::key::{PageKey, Position, Prefix, bit};
+use super::leaf::{CoinLeaf, Content, Leaf, OwnerId, OwnerLeaf, coin_key};
+use super::load::unloaded_below;
+use super::node::{Node, Summary};
+use super::wire::{Reader, read_run, write_coins, write_summary};
+use super::{CoinTree, TreeError};
+use crate::hash::Hash;
+use crate::transaction::{OutPoint, Output};
+
+/// The most coins in a page.
+pub const PAGE_COINS: u64 = 16;
+/// Branch levels in a band.
+pub(super) const BAND_LEVELS: u16 = 4;
+
+/// A row to write, or with `None` to delete.
+pub type RowChange = (PageKey, Option<Vec<u8>>);
+
+/// The owner whose lower tree is meant, `None` for the upper tree.
+pub(super) type Scope<'a> = Option<&'a OwnerId>;
+
+/// What rows need to know of a level beyond its hashes.
+pub(super) trait Level: Leaf {
+    /// This level's key of a position.
+    fn key_of(position: &Position) -> &Hash;
+    /// All coins of a subtree in order; `None` if a part is not in memory.
+    fn coins(node: &Node<Self>, scope: Scope<'_>) -> Option<Vec<(OutPoint, Output)>>;
+    /// The subtree of these coins; `None` if they are out of order or out of place.
+    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, scope: Scope<'_>) -> Option<Node<Self>>;
+    /// Reads a leaf that is in a band.
+    fn read_leaf(reader: &mut Reader<'_>) -> Option<Arc<Self>>;
+}
+
+impl Level for CoinLeaf {
+    fn key_of(position: &Position) -> &Hash {
+        &position.coin
+    }
+
+    fn coins(node: &Node<Self>, scope: Scope<'_>) -> Option<Vec<(OutPoint, Output)>> {
+        let owner = &scope?.owner;
+        let mut coins = Vec::new();
+        node.each_leaf(&mut |leaf| {
+            coins.push(leaf.coin(owner));
+            true
+        })
+        .then_some(coins)
+    }
+
+    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, scope: Scope<'_>) -> Option<Node<Self>> {
+        let owner = &scope?.owner;
+        if coins.iter().any(|(_, output)| output.owner != *owner) {
+            return None;
+        }
+        build_lower(coins, prefix)
+    }
+
+    fn read_leaf(_: &mut Reader<'_>) -> Option<Arc<Self>> {
+        None
+    }
+}
+
+impl Level for OwnerLeaf {
+    fn key_of(position: &Position) -> &Hash {
+        &position.owner
+    }
+
+    fn coins(node: &Node<Self>, _: Scope<'_>) -> Option<Vec<(OutPoint, Output)>> {
+        let mut coins = Vec::new();
+        node.each_leaf(&mut |owner| {
+            owner.coins.each_leaf(&mut |leaf| {
+                coins.push(leaf.coin(&owner.id.owner));
+                true
+            })
+        })
+        .then_some(coins)
+    }
+
+    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, _: Scope<'_>) -> Option<Node<Self>> {
+        let mut owners: Vec<Arc<Self>> = Vec::new();
+        for run in coins.chunk_by(|a, b| a.1.owner == b.1.owner) {
+            let owner = run.first()?.1.owner;
+            let id = OwnerId::of(&owner);
+            if !prefix.covers(&id.key) || owners.last().is_some_and(|last| last.id.key >= id.key) {
+                return None;
+            }
+            owners.push(Self::new(id, build_lower(run, &Prefix::ROOT)?)?);
+        }
+        Node::build(prefix.bits(), &owners)
+    }
+
+    fn read_leaf(reader: &mut Reader<'_>) -> Option<Arc<Self>> {
+        let owner = reader.owner()?;
+        let mark = reader.byte()?;
+        Self::new(OwnerId::of(&owner), Node::stub(reader.summary(mark)?))
+    }
+}
+
+fn build_lower(coins: &[(OutPoint, Output)], prefix: &Prefix) -> Option<Node<CoinLeaf>> {
+    let mut leaves: Vec<Arc<CoinLeaf>> = Vec::with_capacity(coins.len());
+    for (outpoint, output) in coins {
+        let key = coin_key(outpoint);
+        if !prefix.covers(&key) || leaves.last().is_some_and(|last| last.key >= key) {
+            return None;
+        }
+        leaves.push(Arc::new(CoinLeaf::new(key, *outpoint, output.amount)?));
+    }
+    Node::build(prefix.bits(), &leaves)
+}
+
+/// The coins in a page, in the tree's order; `None` if it is no page.
+#[must_use]
+pub fn page_coins(row: &[u8]) -> Option<Vec<(OutPoint, Output)>> {
+    let (mut reader, mut coins) = (Reader(row), Vec::new());
+    while !reader.is_done() {
+        read_run(&mut reader, &mut coins)?;
+    }
+    Some(coins)
+}
+
+const EMPTY: u8 = 0;
+const BRANCH: u8 = 1;
+const LEAF: u8 = 2;
+
+/// Whether a subtree below the top of a band is in a row of its own.
+fn is_edge(count: u64, depth: u16, top: u16) -> bool {
+    depth > top && (count <= PAGE_COINS || depth.is_multiple_of(BAND_LEVELS))
+}
+
+/// Writes the band whose top is at depth `top`, from the subtree at `depth`. `false` if a part is not in memory.
+fn write_band<L: Level>(out: &mut Vec<u8>, node: &Node<L>, depth: u16, top: u16) -> bool {
+    match node {
+        Node::Empty => out.push(EMPTY),
+        _ if is_edge(node.count(), depth, top) => write_summary(out, &node.summary()),
+        Node::Stub(_) => return false,
+        Node::Branch(branch) => {
+            out.push(BRANCH);
+            return write_band(out, &branch.left, depth + 1, top)
+                && write_band(out, &branch.right, depth + 1, top);
+        }
+        Node::Leaf(leaf) => match leaf.content() {
+            Content::Owner(owner) => {
+                out.push(LEAF);
+                out.extend_from_slice(owner.id.owner.as_bytes());
+                write_summary(out, &owner.coins.summary());
+            }
+            // One coin is within a page.
+            Content::Coin(_) => return false,
+        },
+    }
+    true
+}
+
+fn read_band<L: Level>(reader: &mut Reader<'_>, prefix: Prefix, top: u16) -> Option<Node<L>> {
+    match reader.byte()? {
+        EMPTY => Some(Node::Empty),
+        BRANCH if prefix.bits() < top + BAND_LEVELS => {
+            let left = read_band(reader, prefix.child(false), top)?;
+            Node::branch(left, read_band(reader, prefix.child(true), top)?)
+        }
+        LEAF => L::read_leaf(reader).filter(|leaf| prefix.covers(leaf.key())).map(Node::Leaf),
+        mark => Some(Node::Stub(reader.summary(mark)?)),
+    }
+}
+
+/// The row of the subtree at `prefix`; `None` if a part it holds is not in memory.
+fn encode_row<L: Level>(node: &Node<L>, prefix: &Prefix, scope: Scope<'_>) -> Option<Vec<u8>> {
+    let mut row = Vec::new();
+    if node.count() <= PAGE_COINS {
+        write_coins(&mut row, &L::coins(node, scope)?);
+        return Some(row);
+    }
+    write_band(&mut row, node, prefix.bits(), prefix.bits()).then_some(row)
+}
+
+/// The subtree a row holds, if that is what `summary` commits to and the row is as [`encode_row`] writes it.
+pub(super) fn decode_row<L: Level>(
+    row: &[u8],
+    prefix: &Prefix,
+    scope: Scope<'_>,
+    summary: &Summary,
+) -> Option<Node<L>> {
+    let node = if summary.count <= PAGE_COINS {
+        L::build(&page_coins(row)?, prefix, scope)?
+    } else {
+        let node = read_band(&mut Reader(row), *prefix, prefix.bits())?;
+        (encode_row(&node, prefix, scope)? == row).then_some(node)?
+    };
+    (node.summary() == *summary).then_some(node)
+}
+
+impl CoinTree {
+    /// The rows to write (`Some`) and to delete (`None`) to turn the stored `base` into this tree, by key.
+    ///
+    /// This tree must come from `base` by [`CoinTree::apply`], after everything [`CoinTree::missing`] named was
+    /// grafted into `base`; otherwise a row can be [`TreeError::Missing`]. The work depends on what changed only.
+    pub fn changed_rows(&self, base: &Self) -> Result<Vec<RowChange>, TreeError> {
+        let mut listing = Listing { rows: BTreeMap::new(), content: false };
+        listing.subtree(&base.root, Other::here(&self.root), Prefix::ROOT, None)?;
+        listing.content = true;
+        listing.subtree(&self.root, Other::here(&base.root), Prefix::ROOT, None)?;
+        Ok(listing.rows.into_iter().collect())
+    }
+}
+
+/// What the tree compared with has where a subtree is.
+struct Other<'a, L> {
+    node: Option<&'a Node<L>>,
+    /// Whether `node` is at the very place; otherwise it is a leaf further up.
+    here: bool,
+}
+
+impl<'a, L: Level> Other<'a, L> {
+    fn here(node: &'a Node<L>) -> Self {
+        Self { node: Some(node), here: true }
+    }
+
+    const fn nothing() -> Self {
+        Self { node: None, here: true }
+    }
+
+    /// What it has left and right below `depth`.
+    fn sides(self, depth: u16) -> (Self, Self) {
+        match self.node {
+            Some(Node::Branch(branch)) => (Self::here(&branch.left), Self::here(&branch.right)),
+            Some(Node::Leaf(leaf)) => {
+                let above = Self { node: self.node, here: false };
+                if bit(leaf.key(), depth) { (Self::nothing(), above) } else { (above, Self::nothing()) }
+            }
+            _ => (Self::nothing(), Self::nothing()),
+        }
+    }
+
+    /// The lower tree it has for the owner with this key.
+    fn coins_of(&self, key: &Hash, depth: u16) -> Option<&'a Node<CoinLeaf>> {
+        let Node::Leaf(leaf) = self.node?.descend(key, depth, |_| ()).0 else { return None };
+        match leaf.content() {
+            Content::Owner(owner) if owner.id.key == *key => Some(&owner.coins),
+            _ => None,
+        }
+    }
+}
+
+/// Collects row keys, with the rows' content or, for rows to delete, without.
+struct Listing {
+    rows: BTreeMap<PageKey, Option<Vec<u8>>>,
+    content: bool,
+}
+
+impl Listing {
+    /// Lists the rows of a subtree that is in no page above, except where the other tree, also in no page
+    /// above, has the same.
+    fn subtree<L: Level>(
+        &mut self,
+        node: &Node<L>,
+        other: Other<'_, L>,
+        prefix: Prefix,
+        scope: Scope<'_>,
+    ) -> Result<(), TreeError> {
+        let count = node.count();
+        let same = |other: &Node<L>| other.summary() == node.summary();
+        if count == 0 || other.here && other.node.is_some_and(same) {
+            return Ok(());
+        }
+        if count <= PAGE_COINS || prefix.bits().is_multiple_of(BAND_LEVELS) {
+            self.row(node, prefix, scope)?;
+        }
+        if count <= PAGE_COINS {
+            return Ok(());
+        }
+        let node_of = other.node.filter(|other| other.count() > PAGE_COINS);
+        self.below(node, Other { node: node_of, here: other.here }, prefix, scope)
+    }
+
+    fn row<L: Level>(&mut self, node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Result<(), TreeError> {
+        let row = match self.content {
+            true => Some(encode_row(node, &prefix, scope).ok_or_else(|| unloaded(node, prefix, scope))?),
+            false => None,
+        };
+        self.rows.insert(PageKey::new(scope.map(|owner| &owner.key), prefix, node.count()), row);
+        Ok(())
+    }
+
+    /// The rows below a branch or a large owner's leaf.
+    fn below<L: Level>(
+        &mut self,
+        node: &Node<L>,
+        other: Other<'_, L>,
+        prefix: Prefix,
+        scope: Scope<'_>,
+    ) -> Result<(), TreeError> {
+        match node {
+            Node::Branch(branch) => {
+                let (left, right) = other.sides(prefix.bits());
+                self.subtree(&branch.left, left, prefix.child(false), scope)?;
+                self.subtree(&branch.right, right, prefix.child(true), scope)
+            }
+            Node::Leaf(leaf) => match leaf.content() {
+                Content::Owner(owner) => {
+                    let coins = other.coins_of(&owner.id.key, prefix.bits());
+                    let coins = coins.filter(|coins| coins.count() > PAGE_COINS);
+                    let coins = coins.map_or(Other::nothing(), Other::here);
+                    self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id))
+                }
+                Content::Coin(_) => Ok(()),
+            },
+            Node::Stub(_) => Err(unloaded(node, prefix, scope)),
+            Node::Empty => Ok(()),
+        }
+    }
+}
+
+/// Something below is not in memory.
+pub(super) fn unloaded<L: Level>(node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> TreeError {
+    let scope = scope.map(|owner| &owner.key);
+    let mut keys = Vec::new();
+    unloaded_below(node, prefix, scope, &mut keys);
+    let key = keys.first().copied();
+    TreeError::Missing(key.unwrap_or_else(|| PageKey::new(scope, prefix, node.count())))
+}
