@@ -14,6 +14,7 @@ pub mod filter;
 pub mod hash;
 pub mod keys;
 pub mod lock;
+pub mod mempool;
 pub mod merkle;
 pub mod peer;
 pub mod rows;
