@@ -18,6 +18,7 @@ pub mod mempool;
 pub mod merkle;
 pub mod peer;
 pub mod rows;
+pub mod schema;
 pub mod spec;
 pub mod state;
 pub mod store;

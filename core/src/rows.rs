@@ -20,8 +20,8 @@ pub enum Table {
     BlockIndex = 3,
     /// Transaction id → height and position.
     TransactionIndex = 4,
-    /// Outpoint → coin.
-    Coin = 5,
+    /// (height, block id) → a block of the open height that we voted to commit.
+    Candidate = 5,
     /// Pages and inner rows of the state tree.
     Tree = 6,
     /// Height → the reversed diff of the block.
@@ -52,7 +52,7 @@ impl Table {
         Self::Body,
         Self::BlockIndex,
         Self::TransactionIndex,
-        Self::Coin,
+        Self::Candidate,
         Self::Tree,
         Self::Undo,
         Self::History,
@@ -74,7 +74,7 @@ impl Table {
             Self::Body => "body",
             Self::BlockIndex => "block_index",
             Self::TransactionIndex => "transaction_index",
-            Self::Coin => "coin",
+            Self::Candidate => "candidate",
             Self::Tree => "tree",
             Self::Undo => "undo",
             Self::History => "history",
@@ -148,6 +148,11 @@ impl View {
     #[must_use]
     pub fn is_loaded(&self, table: Table, key: &[u8]) -> bool {
         self.0.contains_key(&(table, key.to_vec()))
+    }
+
+    /// The rows, present and absent.
+    pub fn iter(&self) -> impl Iterator<Item = (Table, &Key, Option<&Value>)> {
+        self.0.iter().map(|((table, key), value)| (*table, key, value.as_ref()))
     }
 
     /// Takes over the rows of another view.
@@ -224,9 +229,9 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "row of table coin was not planned")]
+    #[should_panic(expected = "row of table candidate was not planned")]
     fn an_unplanned_read_panics() {
-        let _ = View::default().row(Table::Coin, b"x");
+        let _ = View::default().row(Table::Candidate, b"x");
     }
 
     #[test]

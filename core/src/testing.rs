@@ -9,7 +9,7 @@ use crate::rows::{Batch, Key, ReadSet, Table, Value, View};
 use crate::store::{Range, Store};
 
 /// Tables the suite writes: backends may keep some of them apart from the rest, votes above all.
-const TABLES: [Table; 3] = [Table::Meta, Table::Coin, Table::Sign];
+const TABLES: [Table; 3] = [Table::Meta, Table::Candidate, Table::Sign];
 
 /// Runs the whole suite. `open` opens the same store every time it is called, empty at first; the suite
 /// has dropped the store before it calls again.
