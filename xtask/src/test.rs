@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check, in order, each timed; all of them run even when one fails.
 //!
-//! Steps share Cargo's output: clippy and docs use the same checked dependencies, and the whole workspace is always
-//! built with one set of features.
+//! Steps share Cargo's output: clippy and docs use the same checked dependencies, and programs and tests are built
+//! with one set of features.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ pub(crate) enum Extent {
     /// Everything.
     Full,
 }
+
+/// Vectors of others, which are no part of the repository; tests that read them pass over them where they are absent.
+const EXTERNAL_VECTORS: &str = "../shared/vectors";
 
 struct Step {
     name: &'static str,
@@ -38,9 +41,17 @@ const STEPS: &[Step] = &[
         },
     },
     Step { name: "docs", run: |workspace, _| docs(workspace) },
-    // Tests start our programs, which `cargo test` alone does not build.
-    Step { name: "build", run: |workspace, _| cargo(workspace, "build --workspace --bins --tests") },
-    Step { name: "tests", run: |workspace, _| cargo(workspace, "test --workspace --no-fail-fast") },
+    // Tests start our programs, which `cargo test` alone does not build. The runner itself is built and tested alone,
+    // as the alias builds it: in one selection with the others its dependencies would be compiled a second time.
+    Step {
+        name: "build",
+        run: |workspace, _| cargo(workspace, "build --workspace --exclude xtask --bins --tests"),
+    },
+    Step {
+        name: "tests",
+        run: |workspace, _| cargo(workspace, "test --workspace --exclude xtask --no-fail-fast"),
+    },
+    Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask") },
     Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
 ];
 
@@ -59,6 +70,9 @@ pub(crate) fn run_steps(workspace: &Workspace, extent: Extent) -> Result<(), Fai
     println!("\nSummary");
     for (row, _) in &report {
         println!("{row}");
+    }
+    if !workspace.root.join(EXTERNAL_VECTORS).is_dir() {
+        println!("  NOT RUN: external vectors, because the folder {EXTERNAL_VECTORS} is absent");
     }
     let failed = report.iter().filter(|(_, passed)| !passed).count();
     println!("{} passed, {failed} failed in {:.0} s", report.len() - failed, start.elapsed().as_secs_f64());

@@ -44,5 +44,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
     files.sort();
     let node = &mut Command::new("node");
-    run(node.arg("--test").args(files).current_dir(&workspace.root).env("TIMECOIN_WASM", module))
+    run(node
+        .args(["--test", "--test-reporter=spec"])
+        .args(files)
+        .current_dir(&workspace.root)
+        .env("TIMECOIN_WASM", module))
 }
