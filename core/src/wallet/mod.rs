@@ -3,7 +3,7 @@
 //! | step | module | standard |
 //! |---|---|---|
 //! | entropy → words → seed | [`mnemonic`] | BIP-39 |
-//! | seed → account keys | [`derive`] | SLIP-0010, ed25519 |
+//! | seed → account keys | [`mod@derive`] | SLIP-0010, ed25519 |
 //! | secrets at rest | [`keystore`] | argon2id, XChaCha20-Poly1305 |
 //!
 //! Entropy is always an argument: the driver draws it. Secrets are wiped when dropped and never printed.
