@@ -3,3 +3,6 @@
 pub mod clock;
 pub mod http;
 pub mod net;
+//! native
+
+pub mod store;

@@ -1,0 +1,335 @@
+//! The file store: every table in one fjall database, except the votes, which have a journal of their own.
+//!
+//! * One commit is one batch of the engine: all or nothing, also when the process or the machine dies.
+//!   `Synced` commits return after `fsync`; `Ordered` ones reach the operating system.
+//! * [`Table::Sign`] is written to a preallocated journal (`journal.rs`), because a vote waits for the disk.
+//! * A commit becomes visible whole, as a [`Snapshot`] that readers pick up without a lock.
+//! * A failed commit fails the store: every later call errors, because memory and disk may differ.
+//! * What is damaged is refused, not repaired and not replaced.
+//!
+//! **A commit of votes and other rows.** Votes are journaled first, then the rows. A crash between the two
+//! leaves a vote that no one has seen, because effects wait for the whole commit; the validator then takes
+//! it for cast, which costs a vote and never equivocates. Deletions go the other way: the journal forgets a
+//! vote only after everything committed before is on disk, so that a deleted vote may come back after a
+//! crash, but a vote is never forgotten while the block that made it obsolete could be lost. A `Synced`
+//! commit of votes alone makes durable only itself, not the `Ordered` commits of other rows before it.
+//!
+//! Not here: what the rows mean, and which chain they belong to.
+
+mod backup;
+mod error;
+mod folder;
+mod journal;
+mod record;
+mod snapshot;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use fjall::config::CompressionPolicy;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use timecoin_core::rows::{Batch, Durability, Key, ReadSet, Table, Value, View};
+use timecoin_core::store::{Range, Store};
+
+pub use error::{Damage, StoreError};
+pub use snapshot::{Row, Snapshot};
+pub use stats::{Stats, TableStats};
+pub use verify::{Fault, Report, TableReport, verify};
+
+use folder::Folder;
+use journal::{SignJournal, SignRows};
+use snapshot::{Moment, encode_key};
+
+/// The engine's own table with the number of commits, which tells whether commits were lost.
+const COMMITS: &str = "commits";
+const COMMITS_KEY: &[u8] = b"n";
+
+/// How a store uses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Most bytes of table blocks kept in memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20 }
+    }
+}
+
+/// An open store. Clones share it; it is closed when the last clone and the last snapshot are gone.
+#[derive(Clone)]
+pub struct FileStore(Arc<Shared>);
+
+struct Shared {
+    moment: ArcSwap<Moment>,
+    failed: AtomicBool,
+    writer: Mutex<Writer>,
+    tables: Tables,
+    commits: Keyspace,
+    database: Database,
+    /// Last, so that the lock outlives every file.
+    folder: Folder,
+}
+
+type Tables = [Option<Keyspace>; Table::ALL.len()];
+
+/// The table's part of the engine; votes have none.
+fn rows_of(tables: &Tables, table: Table) -> Option<&Keyspace> {
+    tables.get(table as usize).and_then(Option::as_ref)
+}
+
+struct Writer {
+    journal: SignJournal,
+    /// The votes as committed: the journal's less the retired.
+    sign: Arc<SignRows>,
+    /// Deleted votes that the journal may not forget yet.
+    retired: BTreeSet<Key>,
+    /// Commits of the engine so far.
+    commits: u64,
+    /// Whether a power cut could take some of them.
+    unsynced: bool,
+}
+
+impl FileStore {
+    /// Opens the store in a data folder, or creates it where there is none.
+    ///
+    /// # Errors
+    /// If the folder is locked, damaged, from a newer program, or cannot be read or written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// Opens the store with other than the usual options.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let folder = Folder::lock(path.as_ref())?;
+        if !folder.has_store()? {
+            folder.create(|store| create(folder.path(), store))?;
+        }
+        folder.check()?;
+        Self::open_at(&folder.store(), folder, options)
+    }
+
+    /// Opens the store whose files are in `store`, under the folder's lock.
+    fn open_at(store: &Path, folder: Folder, options: Options) -> Result<Self, StoreError> {
+        let engine = |error| StoreError::engine(folder.path(), error);
+        let journal = SignJournal::open(&store.join(folder::JOURNAL))?;
+        let database = open_database(&store.join(folder::ROWS), options).map_err(engine)?;
+        let mut tables = Tables::default();
+        for (table, slot) in Table::ALL.into_iter().zip(&mut tables).filter(|(table, _)| is_row(*table)) {
+            if !database.keyspace_exists(table.name()) {
+                return Err(StoreError::damaged(folder.path(), Damage::TableMissing { table }));
+            }
+            *slot = Some(database.keyspace(table.name(), || table_options(table)).map_err(engine)?);
+        }
+        let commits = database.keyspace(COMMITS, KeyspaceCreateOptions::default).map_err(engine)?;
+        let found = commits.get(COMMITS_KEY).map_err(engine)?;
+        let found = found.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
+        let marked = journal.marked();
+        if found < marked {
+            return Err(StoreError::damaged(folder.path(), Damage::LostCommits { found, marked }));
+        }
+        let sign = Arc::new(journal.rows().clone());
+        let moment = Moment { rows: database.snapshot(), sign: sign.clone() };
+        let writer = Writer { journal, sign, retired: BTreeSet::new(), commits: found, unsynced: true };
+        Ok(Self(Arc::new(Shared {
+            moment: ArcSwap::from_pointee(moment),
+            failed: AtomicBool::new(false),
+            writer: Mutex::new(writer),
+            tables,
+            commits,
+            database,
+            folder,
+        })))
+    }
+
+    /// The store as of the last commit.
+    ///
+    /// # Errors
+    /// If an earlier commit failed.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        if self.0.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Failed);
+        }
+        Ok(Snapshot::new(self.0.clone(), self.0.moment.load_full()))
+    }
+
+    /// Applies all writes or none, as durably as the batch asks. One commit runs at a time.
+    ///
+    /// # Errors
+    /// If the batch could not be written; the store then takes no further calls.
+    pub fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+        // A panic below leaves the lock poisoned: the same as a failed commit.
+        let mut writer = self.0.writer.lock().map_err(|_| StoreError::Failed)?;
+        if self.0.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Failed);
+        }
+        let written = writer.write(&self.0, batch);
+        match &written {
+            Ok(()) => {
+                let moment = Moment { rows: self.0.database.snapshot(), sign: writer.sign.clone() };
+                self.0.moment.store(Arc::new(moment));
+            }
+            Err(_) => self.0.failed.store(true, Ordering::Release),
+        }
+        written
+    }
+}
+
+impl Store for FileStore {
+    type Error = StoreError;
+
+    async fn load(&self, reads: &ReadSet) -> Result<View, StoreError> {
+        self.snapshot()?.load(reads)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit_batch(batch)
+    }
+
+    async fn scan(&self, table: Table, range: &Range, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.snapshot()?.scan(table, range, limit)
+    }
+}
+
+impl Writer {
+    fn write(&mut self, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
+        let synced = batch.durability() == Durability::Synced;
+        let votes: Vec<_> = batch.iter().filter(|(table, ..)| !is_row(*table)).collect();
+        let cast = votes.iter().filter_map(|(_, key, value)| Some((key.as_slice(), Some((*value)?))));
+        let casts = cast.clone().count();
+        if casts > 0 {
+            self.journal.append(cast, true)?;
+        }
+        if votes.len() < batch.len() {
+            self.write_rows(shared, batch)?;
+        } else if synced && casts == 0 && self.unsynced {
+            shared.database.persist(PersistMode::SyncAll).map_err(|error| shared.engine(error))?;
+            self.unsynced = false;
+        }
+        if !votes.is_empty() {
+            let sign = Arc::make_mut(&mut self.sign);
+            for (_, key, value) in votes {
+                match value {
+                    Some(value) => {
+                        sign.insert(key.as_slice().into(), value.clone());
+                        self.retired.remove(key);
+                    }
+                    None => {
+                        sign.remove(key.as_slice());
+                        if self.journal.rows().contains_key(key.as_slice()) {
+                            self.retired.insert(key.clone());
+                        }
+                    }
+                }
+            }
+        }
+        if self.unsynced { Ok(()) } else { self.settle() }
+    }
+
+    fn write_rows(&mut self, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
+        let mut rows = shared.database.batch().durability(Some(match batch.durability() {
+            Durability::Ordered => PersistMode::Buffer,
+            Durability::Synced => PersistMode::SyncAll,
+        }));
+        for (table, key, value) in batch.iter() {
+            let Some(keyspace) = rows_of(&shared.tables, table) else { continue };
+            let key = encode_key(key);
+            if key.len() > usize::from(u16::MAX) {
+                return Err(StoreError::KeyTooLong { table, length: key.len() });
+            }
+            match value {
+                Some(value) => rows.insert(keyspace, &*key, Value::clone(value)),
+                None => rows.remove(keyspace, &*key),
+            }
+        }
+        self.commits += 1;
+        rows.insert(&shared.commits, COMMITS_KEY, self.commits.to_be_bytes());
+        rows.commit().map_err(|error| shared.engine(error))?;
+        self.unsynced = batch.durability() == Durability::Ordered;
+        Ok(())
+    }
+
+    /// With everything committed on disk: forgets the retired votes and notes how far the disk is.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if !self.retired.is_empty() {
+            self.journal.append(self.retired.iter().map(|key| (key.as_slice(), None)), false)?;
+            self.retired.clear();
+        }
+        if self.journal.marked() < self.commits { self.journal.mark(self.commits) } else { Ok(()) }
+    }
+}
+
+impl Shared {
+    fn engine(&self, error: fjall::Error) -> StoreError {
+        StoreError::engine(self.folder.path(), error)
+    }
+}
+
+impl Drop for Shared {
+    /// Closes in order where it can; whatever fails here was not promised to be durable.
+    fn drop(&mut self) {
+        let Ok(writer) = self.writer.get_mut() else { return };
+        if self.failed.load(Ordering::Acquire) {
+            return;
+        }
+        let closed = self
+            .database
+            .persist(PersistMode::SyncAll)
+            .map_err(|error| StoreError::engine(self.folder.path(), error))
+            .and_then(|()| writer.settle());
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the store was not closed in order");
+        }
+    }
+}
+
+/// Whether the table is in the engine: all are but the votes.
+const fn is_row(table: Table) -> bool {
+    !matches!(table, Table::Sign)
+}
+
+/// Fills the folder of a new store.
+fn create(path: &Path, store: &Path) -> Result<(), StoreError> {
+    let engine = |error| StoreError::engine(path, error);
+    let database = open_database(&store.join(folder::ROWS), Options::default()).map_err(engine)?;
+    for table in Table::ALL.into_iter().filter(|table| is_row(*table)) {
+        database.keyspace(table.name(), || table_options(table)).map_err(engine)?;
+    }
+    database.keyspace(COMMITS, KeyspaceCreateOptions::default).map_err(engine)?;
+    database.persist(PersistMode::SyncAll).map_err(engine)?;
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map_err(|error| StoreError::io(path, error.into()))?;
+    SignJournal::create(&store.join(folder::JOURNAL), salt)
+}
+
+fn open_database(path: &Path, options: Options) -> fjall::Result<Database> {
+    Database::builder(path)
+        .cache_size(options.cache_bytes)
+        .manual_journal_persist(true) // every commit says how durable it is
+        .journal_compression(CompressionType::None) // hashes and keys do not compress
+        .max_journaling_size(256 << 20)
+        .worker_threads(2)
+        .open()
+}
+
+/// The large tables get larger buffers; the others share what is left of a bounded memory.
+fn table_options(table: Table) -> KeyspaceCreateOptions {
+    let buffer_bytes = match table {
+        Table::Coin | Table::Tree => 32 << 20,
+        _ => 8 << 20,
+    };
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(buffer_bytes)
+        .data_block_compression_policy(CompressionPolicy::disabled())
+}
