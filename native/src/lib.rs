@@ -3,6 +3,4 @@
 pub mod clock;
 pub mod http;
 pub mod net;
-//! native
-
 pub mod store;

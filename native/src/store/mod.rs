@@ -323,10 +323,10 @@ fn open_database(path: &Path, options: Options) -> fjall::Result<Database> {
         .open()
 }
 
-/// The large tables get larger buffers; the others share what is left of a bounded memory.
+/// The state tree gets a larger buffer; with sixteen tables the buffers must be small to bound the memory.
 fn table_options(table: Table) -> KeyspaceCreateOptions {
     let buffer_bytes = match table {
-        Table::Coin | Table::Tree => 32 << 20,
+        Table::Tree => 32 << 20,
         _ => 8 << 20,
     };
     KeyspaceCreateOptions::default()
