@@ -124,6 +124,20 @@ impl Certificate {
         set.is_quorum(certificate.weight(set)).then_some(certificate)
     }
 
+    /// Adds a vote that the caller has checked against the same set. False if it is another vote, its signer is
+    /// already in, or has no place in the bitmap.
+    pub fn insert(&mut self, vote: &Vote) -> bool {
+        let index = vote.validator;
+        let fits = usize::from(index / 8) < self.signers.0.len();
+        if vote.data != self.data || !fits || self.signers.contains(index) {
+            return false;
+        }
+        let at = self.signers.iter().take_while(|signer| *signer < index).count();
+        self.signers.insert(index);
+        self.signatures.insert(at, vote.signature);
+        true
+    }
+
     /// Weight of the signers in `set`.
     #[must_use]
     pub fn weight(&self, set: &ValidatorSet) -> u64 {

@@ -9,6 +9,7 @@ pub mod amount;
 pub mod block;
 pub mod certificate;
 pub mod codec;
+pub mod consensus;
 pub mod evidence;
 pub mod filter;
 pub mod hash;

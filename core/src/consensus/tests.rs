@@ -1,0 +1,80 @@
+//! Properties of the whole machine: agreement, no conflicting signature, progress, bounded memory.
+
+use proptest::prelude::*;
+
+use crate::time::Time;
+use crate::vote::{Phase, VoteData};
+
+use super::model::{Faults, Model};
+
+const QUIET: Faults =
+    Faults { loss: 0, duplicate: 0, crash: 0, freeze: 0, delay_max_ms: 20, liar: false, invalid: 0 };
+
+#[test]
+fn quiet_networks_decide_in_view_0() {
+    for weights in [&[1][..], &[1, 1], &[1, 1, 1], &[1; 4], &[100, 10, 10, 1, 1], &[1; 7]] {
+        let mut model = Model::new(weights, 1, QUIET);
+        model.run(Time(300_000));
+        let heights = model.heights();
+        assert!(heights.iter().all(|height| *height >= 50), "{weights:?} reached {heights:?}");
+        assert_eq!(model.view_max.0, 0, "{weights:?}");
+    }
+}
+
+/// Commit(A, v0) then Prepare(B, v2) is amnesia unless a quorum prepared B at v0 or later.
+fn assert_no_amnesia(model: &Model) {
+    let votes: Vec<(usize, VoteData)> = model.signed.iter().map(|(place, data)| (place.0, *data)).collect();
+    for (who, commit) in votes.iter().filter(|(_, data)| data.phase == Phase::Commit && data.block.is_some())
+    {
+        for (_, prepare) in votes.iter().filter(|(other, data)| {
+            other == who
+                && data.phase == Phase::Prepare
+                && data.height == commit.height
+                && data.view > commit.view
+                && data.block.is_some()
+                && data.block != commit.block
+        }) {
+            assert!(
+                prepare.valid_view.is_some_and(|valid_view| valid_view >= commit.view),
+                "validator {who} would stand accused: {commit:?} then {prepare:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_faults_never_break_agreement_and_healing_resumes(
+        seed: u64,
+        members in 4usize..=7,
+        loss in 0u64..60,
+        duplicate in 0u64..30,
+        crash in 0u64..10,
+        freeze in 0u64..3,
+        delay_max_ms in 1u64..4000,
+        liar: bool,
+        invalid in 0u64..10,
+    ) {
+        let faults = Faults { loss, duplicate, crash, freeze, delay_max_ms, liar, invalid };
+        let mut model = Model::new(&vec![1; members], seed, faults);
+        model.run(Time(120_000));
+        model.heal();
+        let healed_at = model.now;
+        let before = model.heights();
+        // Old messages may still be on the way, and timeouts have grown with the views.
+        let longest_ms = (8 + u64::from(model.view_max.0)) * 4 * 4000;
+        model.run(healed_at.plus(longest_ms));
+        let after = model.heights();
+        let highest = before.iter().max().copied().unwrap_or(0);
+        prop_assert!(
+            after.iter().all(|height| *height > highest),
+            "no progress: {before:?} then {after:?}, up to view {}", model.view_max
+        );
+        assert_no_amnesia(&model);
+        for evidence in &model.evidence {
+            prop_assert!(liar && evidence.first.validator == 0, "an honest validator is accused: {evidence:?}");
+        }
+    }
+}
