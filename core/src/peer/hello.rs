@@ -109,7 +109,7 @@ impl Hello {
     }
 }
 
-fn is_listen_url(url: &str) -> bool {
+pub(super) fn is_listen_url(url: &str) -> bool {
     url.len() <= LISTEN_SIZE_MAX && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
