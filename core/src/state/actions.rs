@@ -10,9 +10,10 @@ use crate::time::Time;
 use crate::transaction::{Action, OutPoint, VerifiedTransaction};
 use crate::vote::Height;
 
-use super::apply::{BlockError, VerifiedEvidence};
+use super::error::BlockError;
 use super::registry::{Masternode, REGISTRY_SIZE_MAX, Registry, Status, masternode_id};
-use super::{ChainState, tree::TreeError};
+use super::tree::TreeError;
+use super::{ChainState, VerifiedEvidence};
 
 /// Why evidence does not belong in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

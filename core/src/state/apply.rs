@@ -12,121 +12,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::block::{BLOCK_VERSION, Block, Body, Header, filter_key};
-use crate::certificate::{Certificate, CertificateError};
-use crate::evidence::{Evidence, EvidenceError};
+use crate::certificate::Certificate;
+use crate::evidence::Evidence;
 use crate::filter::Filter;
-use crate::hash::{ChainId, Hash, MasternodeId, Owner, TxId};
-use crate::keys::PublicKey;
+use crate::hash::{ChainId, Owner};
 use crate::merkle::{Blake, root};
 use crate::spec::{ConsensusSpec, Rules};
 use crate::time::Time;
 use crate::transaction::{
-    Action, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Transaction, TransactionError,
-    VerifiedTransaction,
+    Action, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Transaction, VerifiedTransaction,
 };
-use crate::validators::{Validator, ValidatorSet};
-use crate::vote::{Height, Phase, ViewNumber};
+use crate::validators::ValidatorSet;
+use crate::vote::{Height, Phase};
 
 use super::accounting::Accounting;
-use super::actions::{ActionContext, EvidenceFault};
+use super::actions::ActionContext;
+use super::error::BlockError;
 use super::registry::Registry;
-use super::tree::{CoinTree, Op, TreeError};
+use super::tree::{CoinTree, Op};
+use super::verified::{Draft, VerifiedBlock, VerifiedCertificate};
 use super::{ChainState, commitment};
-
-/// A certificate whose signatures have been checked against a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedCertificate {
-    certificate: Certificate,
-    set: Hash,
-}
-
-impl VerifiedCertificate {
-    /// Checks everything against `set`.
-    pub fn verify(
-        certificate: Certificate,
-        set: &ValidatorSet,
-        chain: &ChainId,
-    ) -> Result<Self, CertificateError> {
-        certificate.verify(set, chain)?;
-        Ok(Self { certificate, set: set.hash() })
-    }
-
-    /// A certificate assembled from votes that were each checked against `set`.
-    #[must_use]
-    pub fn from_checked_votes(certificate: Certificate, set: &ValidatorSet) -> Self {
-        Self { certificate, set: set.hash() }
-    }
-
-    /// The certificate.
-    #[must_use]
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// Hash of the set it was checked against.
-    #[must_use]
-    pub fn set(&self) -> Hash {
-        self.set
-    }
-}
-
-/// Evidence whose signatures have been checked against a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerifiedEvidence {
-    evidence: Evidence,
-    culprit: Validator,
-    set: Hash,
-}
-
-impl VerifiedEvidence {
-    /// Checks everything against `set`.
-    pub fn verify(evidence: Evidence, set: &ValidatorSet, chain: &ChainId) -> Result<Self, EvidenceError> {
-        let culprit = *evidence.verify(set, chain)?;
-        Ok(Self { evidence, culprit, set: set.hash() })
-    }
-
-    /// The evidence.
-    #[must_use]
-    pub fn evidence(&self) -> &Evidence {
-        &self.evidence
-    }
-
-    /// Who is proved guilty.
-    #[must_use]
-    pub fn culprit(&self) -> &Validator {
-        &self.culprit
-    }
-
-    /// Hash of the set it was checked against.
-    #[must_use]
-    pub fn set(&self) -> Hash {
-        self.set
-    }
-}
-
-/// Everything a proposer is free to choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
-    /// The view of the first proposal.
-    pub view: ViewNumber,
-    /// The proposer's clock.
-    pub time: Time,
-    /// The proposer's operator key.
-    pub proposer: PublicKey,
-    /// Payments and masternode actions, in order; the reward transaction is not among them.
-    pub transactions: Vec<Arc<VerifiedTransaction>>,
-    /// Equivocation to punish.
-    pub evidence: Vec<VerifiedEvidence>,
-    /// The parent's commit certificate; none only after genesis.
-    pub parent_certificate: Option<VerifiedCertificate>,
-}
-
-/// A block all of whose signatures have been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedBlock {
-    header: Header,
-    draft: Draft,
-}
 
 /// What a block changed, for storage, wallets and undo.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,200 +61,6 @@ pub struct Applied {
     pub changes: Changes,
     /// The owners it touches, as the header commits to them.
     pub filter: Filter,
-}
-
-/// Why a draft or a block is not valid on its parent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BlockError {
-    /// Header time too early after the parent's.
-    #[error("header time {time:?} is before {earliest:?}")]
-    TooEarly {
-        /// The header's time.
-        time: Time,
-        /// The least allowed.
-        earliest: Time,
-    },
-    /// The proposer is not the one whose turn it is.
-    #[error("the proposer is not the one of view {view}")]
-    Proposer {
-        /// The view of the first proposal.
-        view: ViewNumber,
-    },
-    /// The certificate is missing, or not the parent's commit certificate.
-    #[error("the parent's commit certificate is missing or is another block's")]
-    ParentCertificate,
-    /// A certificate's signatures or weight are wrong.
-    #[error("parent certificate: {0}")]
-    Certificate(#[from] CertificateError),
-    /// A piece of evidence proves nothing.
-    #[error("evidence: {0}")]
-    Evidence(#[from] EvidenceError),
-    /// A piece of evidence does not belong in this block.
-    #[error("evidence: {0}")]
-    EvidenceFault(#[from] EvidenceFault),
-    /// No set of that height is at hand.
-    #[error("no validator set for evidence of height {0}")]
-    EvidenceSet(Height),
-    /// The transactions are larger than a block may be.
-    #[error("{size} bytes of transactions; at most {size_max} are allowed")]
-    Size {
-        /// Bytes of the signed transactions.
-        size: usize,
-        /// The limit.
-        size_max: usize,
-    },
-    /// A transaction is invalid whatever the state.
-    #[error("transaction {index}: {error}")]
-    Transaction {
-        /// Position in the body.
-        index: usize,
-        /// What is wrong.
-        error: TransactionError,
-    },
-    /// A transaction cannot happen in this state.
-    #[error("transaction {txid}: {error}")]
-    Refused {
-        /// Which transaction.
-        txid: TxId,
-        /// Why.
-        error: Box<BlockError>,
-    },
-    /// A transaction is past its expiry, or sets it too far ahead.
-    #[error("transaction {txid} expires at {expires_at:?}, outside what time {time:?} allows")]
-    Expiry {
-        /// Which transaction.
-        txid: TxId,
-        /// Its expiry.
-        expires_at: Time,
-        /// The header's time.
-        time: Time,
-    },
-    /// The same coin is spent twice in the block, or was never made.
-    #[error("coin {0:?} is not there to spend")]
-    CoinSpent(OutPoint),
-    /// The coin is not what the transaction claims.
-    #[error("coin {0:?} is not as claimed")]
-    CoinMismatch(OutPoint),
-    /// The coin is not in the state.
-    #[error(transparent)]
-    Coin(#[from] TreeError),
-    /// The coin is a masternode's locked collateral.
-    #[error("collateral of masternode {masternode} is locked")]
-    CollateralLocked {
-        /// Whose.
-        masternode: MasternodeId,
-        /// When it unlocks, where it is retired or ejected.
-        unlock_at: Option<Time>,
-    },
-    /// A reward where none is due, or another than is due.
-    #[error("the reward transaction is not the one that is due")]
-    UnexpectedReward,
-    /// No such masternode.
-    #[error("masternode {0} is not registered")]
-    UnknownMasternode(MasternodeId),
-    /// Retired or ejected already.
-    #[error("masternode {0} is not active")]
-    MasternodeInactive(MasternodeId),
-    /// The owner did not sign.
-    #[error("the owner of masternode {0} did not sign")]
-    NotTheOwner(MasternodeId),
-    /// A witness of somebody with no part in it.
-    #[error("a witness is not called for")]
-    WitnessUnused,
-    /// The new operator key did not agree to serve this owner.
-    #[error("the operator key's proof is not for this owner")]
-    OperatorProof,
-    /// The operator key already serves a masternode.
-    #[error("the operator key already serves masternode {masternode}")]
-    OperatorInUse {
-        /// Which.
-        masternode: MasternodeId,
-    },
-    /// No room in the registry.
-    #[error("the masternode registry is full")]
-    RegistryFull,
-    /// Sums reach the supply limit.
-    #[error("more money than can exist")]
-    Overflow,
-    /// A header field differs from the one that follows from the parent and the body.
-    #[error("header field {field} does not follow from the block")]
-    Header {
-        /// Which field.
-        field: &'static str,
-    },
-}
-
-impl VerifiedBlock {
-    /// Checks every signature in a block: its transactions' in one batch, the parent's certificate against the
-    /// set that signs the parent, evidence against the sets that `set_of` finds by height. Transactions that
-    /// `known` returns were checked before.
-    pub fn verify(
-        block: Block,
-        spec: &ConsensusSpec,
-        chain: &ChainId,
-        parent_set: &ValidatorSet,
-        set_of: impl Fn(Height) -> Option<Arc<ValidatorSet>>,
-        known: impl Fn(&SignedTransaction) -> Option<Arc<VerifiedTransaction>>,
-    ) -> Result<Self, BlockError> {
-        let Block { header, body } = block;
-        let rules = spec.rules(header.height);
-        let size: usize = body.transactions.iter().map(|signed| crate::codec::encode(signed).len()).sum();
-        if size > rules.block_size_max as usize {
-            return Err(BlockError::Size { size, size_max: rules.block_size_max as usize });
-        }
-        let mut transactions = body.transactions;
-        // The reward is derived, and the transactions root commits to it: the one received is not needed.
-        let is_reward =
-            |signed: &SignedTransaction| matches!(signed.transaction.action, Action::Reward { .. });
-        let offset = usize::from(transactions.first().is_some_and(is_reward));
-        transactions.drain(..offset);
-        let known: Vec<_> = transactions.iter().map(known).collect();
-        let unknown = transactions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
-        let fresh = VerifiedTransaction::verify_all(
-            unknown.map(|(signed, _)| signed).collect(),
-            chain,
-            &rules.transaction_limits(),
-        )
-        .map_err(|(index, error)| BlockError::Transaction { index: index + offset, error })?;
-        let mut fresh = fresh.into_iter().map(Arc::new);
-        let transactions = known.into_iter().filter_map(|known| known.or_else(|| fresh.next())).collect();
-        let evidence = body.evidence.into_iter().map(|evidence| {
-            let height = evidence.first.data.height;
-            let set = set_of(height).ok_or(BlockError::EvidenceSet(height))?;
-            Ok(VerifiedEvidence::verify(evidence, &set, chain)?)
-        });
-        let evidence = evidence.collect::<Result<_, BlockError>>()?;
-        let parent_certificate = body
-            .parent_certificate
-            .map(|certificate| VerifiedCertificate::verify(certificate, parent_set, chain))
-            .transpose()?;
-        Ok(Self::new(header, transactions, evidence, parent_certificate))
-    }
-
-    /// A block from parts that were checked one by one.
-    #[must_use]
-    pub fn new(
-        header: Header,
-        transactions: Vec<Arc<VerifiedTransaction>>,
-        evidence: Vec<VerifiedEvidence>,
-        parent_certificate: Option<VerifiedCertificate>,
-    ) -> Self {
-        let Header { view, time, proposer, .. } = header;
-        let draft = Draft { view, time, proposer, transactions, evidence, parent_certificate };
-        Self { header, draft }
-    }
-
-    /// The header, not yet compared with what follows from the parent.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The draft it claims to follow from.
-    #[must_use]
-    pub fn draft(&self) -> &Draft {
-        &self.draft
-    }
 }
 
 /// Validates a block on its parent: the block must be exactly the one that its draft derives.

@@ -6,6 +6,7 @@
 //! | `registry.rs` | the masternodes |
 //! | `accounting.rs` | the reward pool and who took part |
 //! | `apply.rs` | `(parent, draft) → block and state`: proposing, validating, syncing and replaying |
+//! | `verified.rs` | blocks and their parts once every signature is checked |
 //! | `actions.rs` | what masternode actions and evidence do to the registry |
 //! | `genesis.rs` | the state a chain spec starts from |
 //!
@@ -14,9 +15,11 @@
 pub mod accounting;
 mod actions;
 mod apply;
+mod error;
 mod genesis;
 pub mod registry;
 pub mod tree;
+mod verified;
 
 use std::sync::Arc;
 
@@ -37,11 +40,10 @@ use registry::Registry;
 use tree::{CoinTree, Summary};
 
 pub use actions::EvidenceFault;
-pub use apply::{
-    Applied, BlockError, Changes, Draft, VerifiedBlock, VerifiedCertificate, VerifiedEvidence, check_action,
-    derive, touched, validate,
-};
+pub use apply::{Applied, Changes, check_action, derive, touched, validate};
+pub use error::BlockError;
 pub use genesis::{GenesisError, genesis};
+pub use verified::{Draft, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
 
 /// What a state root is the hash of. A peer opens it to prove one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +97,12 @@ pub struct ChainState {
     pub history: Frontier,
     /// Unspent coins after this block.
     pub coins: CoinTree,
+}
+
+impl core::fmt::Debug for ChainState {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ChainState({} at {})", self.id, self.header.height)
+    }
 }
 
 impl ChainState {

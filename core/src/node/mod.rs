@@ -1,0 +1,230 @@
+//! The node: a router over machines that never see each other.
+//!
+//! | file | what |
+//! |---|---|
+//! | `event` | what enters and leaves |
+//! | `plan` | checks that need no node, off its thread |
+//! | `candidates` | blocks of the open height |
+//! | `propose` | building, validating and finalizing blocks |
+//! | `vote` | consensus inputs and outputs, the sign rule |
+//! | `pool` | submissions, admission, relay of transactions |
+//! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
+//! | `restore` | from rows to a node, and back to where it stopped |
+//!
+//! A driver runs [`plan`], loads what [`Node::reads`] names, hands the rows to [`Node::absorb`], calls
+//! [`Node::handle`], commits the batch, and only then performs the effects ([`crate::driver`]). `handle` is
+//! synchronous, never sees I/O, and takes time as an argument.
+
+mod candidates;
+mod event;
+mod peers;
+mod plan;
+mod pool;
+mod propose;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod vote;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::certificate::Certificate;
+use crate::consensus::{Consensus, ConsensusState, Quarantine, Signer};
+use crate::mempool::Mempool;
+use crate::message::Proposal;
+use crate::peer::handshake::PeerId;
+use crate::rows::{Key, ReadSet, Table, View};
+use crate::state::tree::{PageKey, TreeError};
+use crate::state::{ChainState, VerifiedEvidence};
+use crate::time::Time;
+use crate::validators::ValidatorSet;
+use crate::vote::Height;
+
+pub use event::{
+    Chain, CheckedProposal, Effect, Event, Job, Notice, Offence, PlanContext, Step, SubmitError, Ticket,
+    TransactionPhase,
+};
+pub use peers::PeerStatus;
+pub use plan::{plan, verify_block};
+pub use restore::{RestoreError, Restored, StoredNode, first_rows};
+
+use candidates::Candidates;
+use peers::Peers;
+
+/// What a node is besides its store.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The chain.
+    pub chain: Arc<Chain>,
+    /// The operator key, where this node is to vote.
+    pub operator: Option<crate::keys::SecretKey>,
+    /// Mempool limits.
+    pub mempool: crate::mempool::MempoolLimits,
+}
+
+/// One node of the network, without clock, sockets or files.
+pub struct Node {
+    chain: Arc<Chain>,
+    state: Arc<ChainState>,
+    certificate: Option<Arc<Certificate>>,
+    past_sets: BTreeMap<Height, (Height, Arc<ValidatorSet>)>,
+    context: Arc<PlanContext>,
+    consensus: Consensus,
+    signer: Option<Signer>,
+    quarantine: Option<Quarantine>,
+    candidates: Candidates,
+    candidate_rows: BTreeSet<Key>,
+    sign_rows: BTreeSet<(Height, Key)>,
+    decided: Option<Certificate>,
+    early: BTreeMap<PeerId, Box<Proposal>>,
+    mempool: Mempool,
+    evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
+    peers: Peers,
+    halted: bool,
+}
+
+impl Node {
+    /// The state after the newest final block.
+    #[must_use]
+    pub fn state(&self) -> &Arc<ChainState> {
+        &self.state
+    }
+
+    /// Proof of the newest final block; none for genesis.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
+    }
+
+    /// What events are to be checked against.
+    #[must_use]
+    pub fn context(&self) -> &Arc<PlanContext> {
+        &self.context
+    }
+
+    /// Where consensus stands.
+    #[must_use]
+    pub fn consensus(&self) -> Option<ConsensusState> {
+        self.consensus.state()
+    }
+
+    /// Votes held: bounded by 22 per validator, whatever is sent.
+    #[must_use]
+    pub fn vote_count(&self) -> usize {
+        self.consensus.vote_count()
+    }
+
+    /// What waits for a block.
+    #[must_use]
+    pub fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// Why the signer is silent, where it is.
+    #[must_use]
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        self.quarantine
+    }
+
+    /// Whether the node has stopped for good.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// When [`Job::Tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        if self.halted { Time::NEVER } else { self.consensus.deadline().min(self.peers.deadline()) }
+    }
+
+    /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.
+    #[must_use]
+    pub fn reads(&self, job: &Job) -> ReadSet {
+        let coins = match job {
+            Job::Submit(_, Ok(transaction)) => Self::spent(core::slice::from_ref(transaction)),
+            Job::Transactions(_, list) | Job::Restore(list) => Self::spent(list),
+            Job::Validate(block) => self.candidate_coins(block),
+            Job::Derive(draft) => self.draft_coins(draft),
+            Job::Connected(_)
+            | Job::Disconnected(_)
+            | Job::Message(..)
+            | Job::Submit(_, Err(_))
+            | Job::Proposal(..)
+            | Job::Early(..)
+            | Job::Votes(..)
+            | Job::Certificate(..)
+            | Job::Evidence(..)
+            | Job::Parts(..)
+            | Job::Block(..)
+            | Job::Build(_)
+            | Job::OverrideQuarantine(_)
+            | Job::Tick => Vec::new(),
+        };
+        let mut reads = ReadSet::default();
+        for page in self.state.coins.missing(&coins) {
+            reads.insert(Table::Tree, page.to_bytes());
+        }
+        reads
+    }
+
+    /// Takes loaded rows in; they are checked against the state root.
+    pub fn absorb(&mut self, view: &View) -> Result<(), TreeError> {
+        let state = Arc::make_mut(&mut self.state);
+        for (table, key, row) in view.iter() {
+            if let (Table::Tree, Some(page)) = (table, PageKey::from_bytes(key)) {
+                state.coins.graft(&page, row.map(|row| &row[..]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a job. What comes out takes effect in order: batch, effects, jobs.
+    pub fn handle(&mut self, job: Job, now: Time) -> Step {
+        let mut step = Step::default();
+        if self.halted {
+            return step;
+        }
+        if let Some(peer) = job.peer() {
+            self.heard(&peer, now);
+        }
+        match job {
+            Job::Connected(info) => self.peer_connected(info, now, &mut step),
+            Job::Disconnected(peer) => self.peers.remove(&peer),
+            Job::Message(peer, message) => self.on_message(peer, message, now, &mut step),
+            Job::Transactions(peer, list) => self.on_transactions(peer, list, now, &mut step),
+            Job::Submit(ticket, transaction) => self.on_submit(ticket, transaction, now, &mut step),
+            Job::Proposal(peer, checked) => self.on_proposal(peer, checked, now, &mut step),
+            Job::Early(peer, proposal) => {
+                self.early.insert(peer, proposal);
+            }
+            Job::Votes(peer, votes) => self.on_votes(peer, votes, now, &mut step),
+            Job::Certificate(peer, certificate) => self.on_certificate(peer, &certificate, now, &mut step),
+            Job::Evidence(peer, evidence) => self.on_evidence(Some(peer), evidence, now, &mut step),
+            Job::Parts(peer, block, list) => self.on_parts(peer, block, &list, &mut step),
+            Job::Block(peer, block, verified) => self.on_block(peer, block, verified, &mut step),
+            Job::Validate(block) => self.validate_candidate(block, now, &mut step),
+            Job::Build(view) => self.build(view, now, &mut step),
+            Job::Derive(draft) => self.derive_own(*draft, now, &mut step),
+            Job::Restore(list) => self.restore_pool(list, now, &mut step),
+            Job::OverrideQuarantine(height) => self.override_quarantine(height, now, &mut step),
+            Job::Tick => self.tick(now, &mut step),
+        }
+        step
+    }
+
+    fn tick(&mut self, now: Time, step: &mut Step) {
+        self.expire_pool(step);
+        self.consensus_input(crate::consensus::Input::Tick, now, step);
+        self.tick_peers(now, step);
+    }
+
+    /// The snapshot for checking events against the present state.
+    fn make_context(&self) -> Arc<PlanContext> {
+        Arc::new(PlanContext {
+            past_sets: self.past_sets.clone(),
+            ..PlanContext::at(&self.chain, &self.state)
+        })
+    }
+}

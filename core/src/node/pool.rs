@@ -1,0 +1,178 @@
+//! Transactions on their way into a block: submission, admission, relay.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::codec::encode;
+use crate::consensus::Input;
+use crate::hash::{Owner, TxId};
+use crate::mempool::Clock;
+use crate::message::{IDS_MAX, Message};
+use crate::peer::handshake::PeerId;
+use crate::rows::Batch;
+use crate::state::check_action;
+use crate::time::Time;
+use crate::transaction::{OutPoint, Output, TransactionError, VerifiedTransaction};
+
+use super::Node;
+use super::event::{Effect, Notice, Offence, Step, SubmitError, Ticket, TransactionPhase};
+
+/// Most bytes of transactions in one answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+impl Node {
+    /// The coins that transactions claim to spend.
+    pub(super) fn spent(list: &[Arc<VerifiedTransaction>]) -> Vec<(Owner, OutPoint)> {
+        let spends = list.iter().flat_map(|transaction| transaction.spends());
+        spends.map(|(outpoint, output)| (output.owner, *outpoint)).collect()
+    }
+
+    fn admit(
+        &mut self,
+        transaction: &Arc<VerifiedTransaction>,
+        from: Option<PeerId>,
+        now: Time,
+        step: &mut Step,
+    ) -> Result<(), SubmitError> {
+        let (spec, state) = (&self.chain.spec.consensus, &self.state);
+        let clock = Clock { tip_time: state.header.time, now };
+        let rules = spec.rules(state.height().next());
+        let time = now.max(state.header.time.plus(rules.block_interval_min_ms));
+        let coin = |outpoint: &OutPoint| -> Option<Output> {
+            let (_, claimed) = transaction.spends().find(|(input, _)| *input == outpoint)?;
+            state.coins.coin(&claimed.owner, outpoint).ok().flatten()
+        };
+        if transaction.transaction().expires_at > clock.tip_time {
+            check_action(
+                spec,
+                &self.chain.id,
+                state,
+                transaction,
+                time.min(transaction.transaction().expires_at),
+            )?;
+        }
+        let from = from.map(|peer| peer.0);
+        let admitted = self.mempool.admit(
+            VerifiedTransaction::clone(transaction),
+            from,
+            clock,
+            coin,
+            &mut step.batch,
+        )?;
+        let dropped = admitted.replaced.into_iter().chain(admitted.evicted);
+        step.effects.extend(dropped.map(|txid| Effect::Notice(Notice::Dropped(txid))));
+        step.effects.push(Effect::Notice(Notice::Phase(TransactionPhase::Pending, vec![transaction.txid()])));
+        Ok(())
+    }
+
+    pub(super) fn on_submit(
+        &mut self,
+        ticket: Ticket,
+        transaction: Result<Arc<VerifiedTransaction>, TransactionError>,
+        now: Time,
+        step: &mut Step,
+    ) {
+        let admitted = transaction
+            .map_err(SubmitError::from)
+            .and_then(|transaction| self.admit(&transaction, None, now, step).map(|()| transaction));
+        match admitted {
+            Ok(transaction) => {
+                let txid = transaction.txid();
+                step.effects.push(Effect::Notice(Notice::Accepted(ticket, txid)));
+                let peers = self.peers.lacking_transaction(&txid);
+                self.send(peers, &Message::Transactions(vec![transaction.signed().clone()]), step);
+                self.consensus_input(Input::Work, now, step);
+            }
+            Err(error) => step.effects.push(Effect::Notice(Notice::Refused(ticket, error))),
+        }
+    }
+
+    pub(super) fn on_transactions(
+        &mut self,
+        peer: PeerId,
+        list: Vec<Arc<VerifiedTransaction>>,
+        now: Time,
+        step: &mut Step,
+    ) {
+        let mut fresh = Vec::new();
+        for transaction in &list {
+            self.peers.knows_transaction(&peer, transaction.txid());
+            if self.admit(transaction, Some(peer), now, step).is_ok() {
+                fresh.push(transaction.txid());
+            }
+        }
+        self.supply_candidates(&list, step);
+        if !fresh.is_empty() {
+            self.peers.announce(fresh, now);
+            self.consensus_input(Input::Work, now, step);
+        }
+    }
+
+    /// A peer offers transactions: ask for the ones not known.
+    pub(super) fn on_have(&mut self, peer: PeerId, ids: &[TxId], step: &mut Step) {
+        for txid in ids {
+            self.peers.knows_transaction(&peer, *txid);
+        }
+        let unknown: Vec<_> = ids.iter().filter(|txid| !self.mempool.contains(txid)).copied().collect();
+        if !unknown.is_empty() {
+            self.send(vec![peer], &Message::Want(unknown), step);
+        }
+    }
+
+    /// A peer asks for transactions: give what is pending, up to a size.
+    pub(super) fn on_want(&mut self, peer: PeerId, ids: &[TxId], step: &mut Step) {
+        let mut left = ANSWER_BYTES_MAX;
+        let mut list = Vec::new();
+        let ids: BTreeSet<_> = ids.iter().take(IDS_MAX).collect();
+        for transaction in ids.into_iter().filter_map(|txid| self.mempool.transaction(txid)) {
+            let Some(rest) = left.checked_sub(transaction.size()) else { break };
+            left = rest;
+            list.push(transaction.signed().clone());
+        }
+        list.iter().for_each(|signed| self.peers.knows_transaction(&peer, signed.transaction.id()));
+        if !list.is_empty() {
+            self.send(vec![peer], &Message::Transactions(list), step);
+        }
+    }
+
+    pub(super) fn restore_pool(&mut self, list: Vec<Arc<VerifiedTransaction>>, now: Time, step: &mut Step) {
+        let state = &self.state;
+        let claimed: std::collections::BTreeMap<_, _> = list
+            .iter()
+            .flat_map(|transaction| transaction.spends())
+            .map(|(at, coin)| (*at, coin.owner))
+            .collect();
+        let coin = |outpoint: &OutPoint| state.coins.coin(claimed.get(outpoint)?, outpoint).ok().flatten();
+        let clock = Clock { tip_time: state.header.time, now };
+        let verified = list.iter().map(|transaction| VerifiedTransaction::clone(transaction)).collect();
+        self.mempool.restore(verified, clock, coin, &mut step.batch);
+        if !self.mempool.is_empty() {
+            self.consensus_input(Input::Work, now, step);
+        }
+    }
+
+    pub(super) fn expire_pool(&mut self, step: &mut Step) {
+        let expired = self.mempool.expire(self.state.header.time, &mut step.batch);
+        step.effects.extend(expired.into_iter().map(|txid| Effect::Notice(Notice::Dropped(txid))));
+    }
+
+    /// Drops a transaction the rules refuse.
+    pub(super) fn drop_pending(&mut self, txid: &TxId, batch: &mut Batch, effects: &mut Vec<Effect>) {
+        let dropped = self.mempool.remove(txid, batch);
+        effects.extend(dropped.into_iter().map(|txid| Effect::Notice(Notice::Dropped(txid))));
+    }
+
+    /// Sends one message to some peers, encoded once.
+    pub(super) fn send(&self, peers: Vec<PeerId>, message: &Message, step: &mut Step) {
+        if !peers.is_empty() {
+            step.effects.push(Effect::Send(peers, Arc::from(encode(message))));
+        }
+    }
+
+    /// Ends a session with an offender.
+    pub(super) fn offend(&mut self, peer: PeerId, offence: Offence, step: &mut Step) {
+        self.peers.remove(&peer);
+        step.effects.push(Effect::Notice(Notice::Offence(peer, offence)));
+        step.effects.push(Effect::Close(peer, offence));
+    }
+}

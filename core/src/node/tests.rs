@@ -1,0 +1,256 @@
+//! A small network without loss or delay: what the node does when nothing goes wrong, and after restarts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::executor::block_on;
+
+use super::*;
+use crate::address::Network;
+use crate::amount::Amount;
+use crate::driver;
+use crate::hash::{Hash, TxId};
+use crate::keys::SecretKey;
+use crate::lock::Lock;
+use crate::mempool::MempoolLimits;
+use crate::peer::handshake::{Origin, PeerInfo, Role};
+use crate::spec::{ChainSpec, ConsensusSpec, GenesisMasternode, Rules, RulesFrom};
+use crate::store::MemoryStore;
+use crate::transaction::{
+    Action, Class, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Tier, Transaction, sign,
+};
+
+const START: Time = Time(1_000_000);
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
+}
+
+fn owner(seed: u8) -> crate::hash::Owner {
+    Lock::Key(key(seed).public_key()).owner()
+}
+
+fn chain(validators: u8) -> Arc<Chain> {
+    let masternodes = (1..=validators).map(|seed| GenesisMasternode {
+        tier: Tier::Bronze,
+        class: Class::Server,
+        owner: owner(100 + seed),
+        operator: key(seed).public_key(),
+        payout: owner(100 + seed),
+    });
+    let consensus = ConsensusSpec {
+        network: Network::Dev,
+        name: "test".into(),
+        genesis_time: START,
+        allocations: vec![Output { amount: Amount::from_time(1000), owner: owner(200) }],
+        masternodes: masternodes.collect(),
+        rules: vec![RulesFrom { from: Height(0), rules: Rules { epoch_blocks: 5, ..Rules::dev() } }],
+    };
+    Arc::new(Chain::new(ChainSpec { consensus, bootstrap: Vec::new(), checkpoints: Vec::new() }))
+}
+
+struct World {
+    chain: Arc<Chain>,
+    nodes: Vec<(Node, MemoryStore)>,
+    frames: VecDeque<(usize, usize, Vec<u8>)>,
+    notices: Vec<(usize, Notice)>,
+    now: Time,
+}
+
+fn id(at: usize) -> PeerId {
+    PeerId(key(50 + at as u8).public_key())
+}
+
+fn info(at: usize) -> PeerInfo {
+    let origin = Origin { initiator: id(at), time: START, id: Hash::ZERO };
+    PeerInfo { peer: id(at), version: 1, role: Role::Validator, listen: None, height: 0, time: START, origin }
+}
+
+impl World {
+    fn new(validators: u8) -> Self {
+        let chain = chain(validators);
+        let mut world = Self {
+            chain,
+            nodes: Vec::new(),
+            frames: VecDeque::new(),
+            notices: Vec::new(),
+            now: START.plus(1),
+        };
+        for at in 0..usize::from(validators) {
+            world.open(at, MemoryStore::default());
+        }
+        world.connect_all();
+        world
+    }
+
+    fn open(&mut self, at: usize, store: MemoryStore) {
+        let operator = Some(key(at as u8 + 1));
+        let config = NodeConfig { chain: self.chain.clone(), operator, mempool: MempoolLimits::default() };
+        let (node, effects) = block_on(driver::restore(config, &store, true, self.now)).unwrap();
+        if at == self.nodes.len() {
+            self.nodes.push((node, store));
+        } else {
+            self.nodes[at] = (node, store);
+        }
+        self.perform(at, effects);
+    }
+
+    fn connect_all(&mut self) {
+        for at in 0..self.nodes.len() {
+            for other in (0..self.nodes.len()).filter(|other| *other != at) {
+                self.event(at, Event::Connected(info(other)));
+            }
+        }
+    }
+
+    fn event(&mut self, at: usize, event: Event) {
+        let job = plan(self.nodes[at].0.context(), event).unwrap();
+        if let Some(job) = job {
+            let (node, store) = &mut self.nodes[at];
+            let effects = block_on(driver::step(node, store, job, self.now)).unwrap();
+            self.perform(at, effects);
+        }
+    }
+
+    fn perform(&mut self, at: usize, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(peers, bytes) => {
+                    for to in (0..self.nodes.len()).filter(|to| peers.contains(&id(*to))) {
+                        self.frames.push_back((at, to, bytes.to_vec()));
+                    }
+                }
+                Effect::Notice(notice) => self.notices.push((at, notice)),
+                Effect::Close(_, offence) => panic!("{at} closes for {offence:?}"),
+                Effect::Halt => panic!("{at} halts"),
+                Effect::ServeBlock(..) | Effect::Context(_) | Effect::State(_) => {}
+            }
+        }
+    }
+
+    /// Delivers frames at once and lets time jump to the next deadline, until `done` or too long.
+    fn run(&mut self, done: impl Fn(&Self) -> bool) {
+        let mut ticks = 0;
+        while !done(self) {
+            if let Some((from, to, bytes)) = self.frames.pop_front() {
+                self.event(to, Event::Frame(id(from), bytes));
+                continue;
+            }
+            ticks += 1;
+            assert!(ticks < 2000, "nothing happens any more at {:?}", self.heights());
+            let next = self.nodes.iter().map(|(node, _)| node.deadline()).min().unwrap();
+            self.now = self.now.max(next);
+            for at in 0..self.nodes.len() {
+                if self.nodes[at].0.deadline() <= self.now {
+                    self.event(at, Event::Tick);
+                }
+            }
+        }
+    }
+
+    fn heights(&self) -> Vec<u64> {
+        self.nodes.iter().map(|(node, _)| node.state().height().0).collect()
+    }
+
+    fn submit(&mut self, at: usize, signed: SignedTransaction) {
+        self.event(at, Event::Submit(Ticket(0), signed));
+    }
+
+    fn is_final(&self, txid: TxId) -> bool {
+        (0..self.nodes.len()).all(|node| {
+            self.notices.iter().any(|(at, notice)| {
+                let ids =
+                    matches!(notice, Notice::Phase(TransactionPhase::Finalized, ids) if ids.contains(&txid));
+                *at == node && ids
+            })
+        })
+    }
+}
+
+fn payment(
+    chain: &Chain,
+    from: u8,
+    coin: (OutPoint, Output),
+    to: u8,
+    amount: u64,
+    now: Time,
+) -> SignedTransaction {
+    let (outpoint, spent) = coin;
+    let fee = Amount(10_000);
+    let rest = spent.amount.checked_sub(Amount(amount)).and_then(|rest| rest.checked_sub(fee)).unwrap();
+    let outputs = vec![
+        Output { amount: Amount(amount), owner: owner(to) },
+        Output { amount: rest, owner: owner(from) },
+    ];
+    let transaction = Transaction {
+        version: TRANSACTION_VERSION,
+        inputs: vec![outpoint],
+        outputs,
+        action: Action::Transfer,
+        expires_at: now.plus(3_600_000),
+        memo: b"hello".to_vec(),
+    };
+    sign(transaction, vec![spent], &chain.id, &[key(from)])
+}
+
+fn genesis_coin(chain: &Chain) -> (OutPoint, Output) {
+    let made = crate::state::genesis(&chain.spec.consensus).unwrap().changes.made;
+    *made.iter().find(|(_, output)| output.owner == owner(200)).unwrap()
+}
+
+#[test]
+fn lesson_01_sign_submit_finalize_spend_again() {
+    let mut world = World::new(4);
+    let coin = genesis_coin(&world.chain);
+    let first = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
+    let txid = first.transaction.id();
+    world.submit(1, first.clone());
+    world.run(|world| world.is_final(txid));
+    let received = (OutPoint { txid, index: 0 }, first.transaction.outputs[0]);
+    let second = payment(&world.chain, 201, received, 202, 1_000_000, world.now);
+    let txid = second.transaction.id();
+    world.submit(2, second);
+    world.run(|world| world.is_final(txid));
+    let roots: std::collections::BTreeSet<_> =
+        world.nodes.iter().map(|(node, _)| node.state().header.state_root).collect();
+    assert_eq!(roots.len(), 1, "one state everywhere");
+}
+
+#[test]
+fn one_validator_is_a_chain() {
+    let mut world = World::new(1);
+    world.run(|world| world.heights() >= vec![12]);
+}
+
+#[test]
+fn an_idle_chain_makes_heartbeat_blocks_and_pays_rewards_at_epochs() {
+    let mut world = World::new(4);
+    world.run(|world| world.heights().iter().all(|height| *height >= 11));
+    let state = world.nodes[0].0.state();
+    assert_eq!(Some(state.header.supply), state.commitment().supply());
+    assert_eq!(state.header.supply, world.chain.spec.consensus.issued(state.header.time));
+    assert!(state.coins.summary().count > 5, "rewards were paid: {:?}", state.coins.summary());
+    let views: u32 = state.header.view.0;
+    assert_eq!(views, 0, "an idle chain burns no views");
+}
+
+#[test]
+fn lesson_09_the_same_state_after_a_restart() {
+    let mut world = World::new(4);
+    let coin = genesis_coin(&world.chain);
+    let paid = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
+    let txid = paid.transaction.id();
+    world.submit(0, paid);
+    world.run(|world| world.is_final(txid));
+    for at in 0..4 {
+        let before = world.nodes[at].0.state().header.clone();
+        let store = world.nodes[at].1.clone();
+        store.crash(0);
+        world.open(at, store);
+        assert_eq!(world.nodes[at].0.state().header, before, "node {at}");
+    }
+    world.frames.clear();
+    world.connect_all();
+    let height = world.heights()[0];
+    world.run(|world| world.heights().iter().all(|now| *now > height));
+}
