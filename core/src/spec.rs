@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Network;
 use crate::amount::Amount;
+use crate::block::Header;
 use crate::codec::encode;
 use crate::hash::{BlockId, ChainId, Hash, Owner, Tag};
 use crate::keys::PublicKey;
@@ -133,6 +134,15 @@ pub struct Checkpoint {
     pub validators: Hash,
     /// Time of its header.
     pub time: Time,
+}
+
+impl Checkpoint {
+    /// The point a header makes.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let Header { height, time, next_validators_hash, .. } = *header;
+        Self { height, block: header.id(), validators: next_validators_hash, time }
+    }
 }
 
 /// Why a chain spec cannot be used.

@@ -3,6 +3,8 @@
 //! Nothing here needs a runtime or a thread, so the same suite runs in a browser. A failed expectation
 //! panics. It does not cover crashes: what a power cut may take is each backend's own test.
 
+pub mod chain;
+
 use std::collections::BTreeMap;
 
 use crate::rows::{Batch, Key, ReadSet, Table, Value, View};

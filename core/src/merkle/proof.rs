@@ -65,6 +65,15 @@ impl InclusionProof {
         if reached == *root { Ok(()) } else { Err(ProofError::RootMismatch) }
     }
 
+    /// On which side each sibling stands, lowest first: a set bit for the left. With the path this says all that
+    /// the root binds; `None` outside the log.
+    #[must_use]
+    pub fn left_siblings(&self) -> Option<u64> {
+        let siblings = inclusion_siblings(self.index, self.size)?;
+        let lefts = (0..).zip(&siblings).filter(|(_, sibling)| matches!(sibling.side, Side::Left));
+        Some(lefts.fold(0, |bits, (level, _)| bits | 1u64 << level))
+    }
+
     /// Proves `leaves[index]` in the log of all `leaves`; `None` if there is no such leaf.
     #[must_use]
     pub fn from_leaves<H: LogHash>(leaves: &[Hash], index: u64) -> Option<Self> {
