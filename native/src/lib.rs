@@ -1,6 +1,10 @@
 //! TimeCoin's native node: the core, with sockets, files and a clock.
 
 pub mod clock;
+pub mod devnet;
+pub mod handle;
 pub mod http;
+pub mod identity;
 pub mod net;
+pub mod run;
 pub mod store;
