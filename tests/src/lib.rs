@@ -1,1 +1,3 @@
-//! tests
+//! What tests of the whole need, and the measurements.
+
+pub mod bench;
