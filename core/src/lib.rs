@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod amount;
+pub mod answer;
 pub mod block;
 pub mod certificate;
 pub mod codec;

@@ -6,5 +6,6 @@ pub mod handle;
 pub mod http;
 pub mod identity;
 pub mod net;
+pub mod rpc;
 pub mod run;
 pub mod store;

@@ -70,6 +70,10 @@ impl Candidates {
         self.0.get_mut(block)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        self.0.values()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&BlockId, &mut Candidate)> {
         self.0.iter_mut()
     }

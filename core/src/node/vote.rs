@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::certificate::Certificate;
 use crate::codec::encode;
-use crate::consensus::{Input, Output, SignRecord};
+use crate::consensus::{Input, Output, SignRecord, Step as ConsensusStep};
 use crate::evidence::Evidence;
 use crate::hash::BlockId;
 use crate::message::{Message, Proposal};
@@ -291,6 +291,23 @@ impl Node {
             self.quarantine = quarantine;
             step.effects.push(Effect::Notice(Notice::Quarantine(quarantine)));
         }
+    }
+
+    /// How far a transaction that is not final has come; `None` where it is not known here.
+    #[must_use]
+    pub fn phase(&self, txid: &crate::hash::TxId) -> Option<TransactionPhase> {
+        let proposed = self.candidates.iter().any(|candidate| {
+            let Progress::Valid(applied) = &candidate.progress else { return false };
+            applied.block.body.transactions.iter().any(|signed| signed.transaction.id() == *txid)
+        });
+        if !proposed {
+            return self.mempool.contains(txid).then_some(TransactionPhase::Pending);
+        }
+        Some(match self.consensus.state()?.step {
+            ConsensusStep::Unstarted | ConsensusStep::PrePrepare => TransactionPhase::PrePrepare,
+            ConsensusStep::Prepare => TransactionPhase::Prepare,
+            ConsensusStep::Commit | ConsensusStep::Decided => TransactionPhase::Commit,
+        })
     }
 
     /// Tells watchers how far the transactions of a block have come.

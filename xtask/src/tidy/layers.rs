@@ -36,7 +36,7 @@ const LAYERS: &[(&str, Siblings, &[&str])] = &[
             "vote",
         ],
     ),
-    ("rules", Siblings::Allowed, &["light", "receipt", "schema", "state"]),
+    ("rules", Siblings::Allowed, &["answer", "light", "receipt", "schema", "state"]),
     ("machines", Siblings::Forbidden, &["consensus", "mempool", "peer", "sync"]),
     ("node", Siblings::Forbidden, &["node"]),
     ("store", Siblings::Forbidden, &["store"]),

@@ -1,0 +1,144 @@
+//! Balances and coins, with proofs.
+
+use serde_json::{Value, json};
+use timecoin_core::address::Address;
+use timecoin_core::codec::{decode, encode};
+use timecoin_core::hash::to_hex;
+use timecoin_core::rows::Table;
+use timecoin_core::schema::{ActivityRow, activity_key, key_height};
+use timecoin_core::store::Range;
+use timecoin_core::transaction::OutPoint;
+use timecoin_core::vote::Height;
+
+use super::owner;
+use crate::handle::NodeHandle;
+use crate::rpc::error::RpcError;
+use crate::rpc::params::Params;
+use crate::rpc::query::{self, Reader};
+use crate::rpc::render;
+
+const BALANCES_MAX: usize = 100;
+const LISTS_MAX: usize = 20;
+const HISTORY_MAX: usize = 200;
+
+fn one_balance(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {
+    let owner = owner(handle.chain.spec.consensus.network, address)?;
+    let answer = query::balance(handle, &owner)?;
+    let (balance, count) = answer.verify(&owner).map_err(|_| RpcError::not_found("proof"))?;
+    Ok(json!({
+        "address": address,
+        "balance": balance,
+        "coins": count,
+        "at": render::at(&answer.opening.header),
+        "proof": to_hex(&encode(&answer)),
+    }))
+}
+
+pub(super) fn balance(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    one_balance(handle, &params.required::<String>("address")?)
+}
+
+fn addresses(params: &mut Params, most: usize) -> Result<Vec<String>, RpcError> {
+    let addresses: Vec<String> = params.required("addresses")?;
+    if addresses.len() > most {
+        return Err(RpcError::params(format!("parameter addresses: at most {most}")));
+    }
+    Ok(addresses)
+}
+
+pub(super) fn balances(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    addresses(params, BALANCES_MAX)?.iter().map(|address| one_balance(handle, address)).collect()
+}
+
+fn one_list(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {
+    let network = handle.chain.spec.consensus.network;
+    let owner = owner(network, address)?;
+    let answer = query::coins(handle, &owner)?;
+    let coins = answer.verify(&owner).map_err(|_| RpcError::not_found("proof"))?;
+    let state = handle.state.load();
+    let coins = coins.iter().map(|(outpoint, output)| {
+        let mut shown = render::coin(network, outpoint, output);
+        shown["locked"] = json!(state.registry.of_collateral(outpoint).map(|node| node.id));
+        shown
+    });
+    Ok(json!({
+        "address": address,
+        "coins": coins.collect::<Vec<_>>(),
+        "at": render::at(&answer.opening.header),
+        "proof": to_hex(&encode(&answer)),
+    }))
+}
+
+pub(super) fn unspent(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    one_list(handle, &params.required::<String>("address")?)
+}
+
+pub(super) fn unspent_multi(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    addresses(params, LISTS_MAX)?.iter().map(|address| one_list(handle, address)).collect()
+}
+
+pub(super) fn coin(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let outpoint = OutPoint { txid: params.required("txid")?, index: params.required("index")? };
+    let reader = Reader::new(handle)?;
+    let Some(place) = reader.place(&outpoint.txid)? else { return Ok(Value::Null) };
+    let (block, _) = reader.block(place.height)?;
+    let made = block.body.transactions.get(place.index as usize);
+    let Some(output) = made.and_then(|signed| signed.transaction.outputs.get(outpoint.index as usize)) else {
+        return Ok(Value::Null);
+    };
+    let (opening, proof) = query::coin(handle, &output.owner, &outpoint)?;
+    let Some(proof) = proof else { return Ok(Value::Null) };
+    let mut shown = render::coin(handle.chain.spec.consensus.network, &outpoint, output);
+    shown["at"] = render::at(&opening.header);
+    shown["made_at"] = json!(place.height);
+    shown["proof"] = json!(to_hex(&encode(&(opening, proof))));
+    Ok(shown)
+}
+
+pub(super) fn set_info(handle: &NodeHandle) -> Value {
+    let state = handle.state.load_full();
+    let coins = state.coins.summary();
+    json!({
+        "coins": coins.count,
+        "amount": coins.sum,
+        "coins_root": coins.hash,
+        "pool": state.accounting.pool,
+        "supply": state.header.supply,
+        "issued": handle.chain.spec.consensus.issued(state.header.time),
+        "at": render::at(&state.header),
+    })
+}
+
+pub(super) fn history(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let network = handle.chain.spec.consensus.network;
+    let owner = owner(network, &params.required::<String>("address")?)?;
+    let from = params.optional::<Height>("from")?.unwrap_or(Height(u64::MAX - 1));
+    let count = params.optional::<usize>("count")?.unwrap_or(50);
+    if count > HISTORY_MAX {
+        return Err(RpcError::params(format!("parameter count: at most {HISTORY_MAX}")));
+    }
+    let reader = Reader::new(handle)?;
+    let range = Range {
+        start: Some(activity_key(&owner, Height(0), 0)),
+        end: Some(activity_key(&owner, from.next(), 0)),
+    };
+    let mut list = Vec::new();
+    for row in reader.snapshot().rows(Table::Activity, &range).rev().take(count) {
+        let (key, value) = row?;
+        let height = key.get(32..).and_then(key_height);
+        let Ok(row) = decode::<ActivityRow>(&value) else { continue };
+        let mut shown = render::coin(network, &row.outpoint, &row.output);
+        shown["height"] = json!(height);
+        shown["made"] = json!(row.made);
+        list.push(shown);
+    }
+    Ok(json!({ "reported": list, "proved": false, "at": render::at(&handle.state.load().header) }))
+}
+
+pub(super) fn validate_address(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let text: String = params.required("address")?;
+    Ok(match Address::parse_for(handle.chain.spec.consensus.network, &text) {
+        Ok(owner) => json!({ "valid": true, "owner": owner }),
+        Err(error) => json!({ "valid": false, "reason": error.to_string() }),
+    })
+}
