@@ -110,6 +110,12 @@ pub enum Damage {
         /// Where, in slots of 4,096 bytes from the start of the file.
         slot: u64,
     },
+    /// The list of a table's files is unreadable.
+    #[error("the manifest in {} is unreadable", folder.display())]
+    Manifest {
+        /// The table's folder.
+        folder: PathBuf,
+    },
     /// The engine's files are not what it wrote.
     #[error("{0}")]
     Engine(fjall::Error),

@@ -17,6 +17,7 @@
 //! Not here: what the rows mean, and which chain they belong to.
 
 mod backup;
+mod engine;
 mod error;
 mod folder;
 mod journal;
@@ -33,9 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use fjall::config::CompressionPolicy;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use timecoin_core::rows::{Batch, Durability, Key, ReadSet, Table, Value, View};
+use timecoin_core::rows::{Batch, Durability, Key, ReadSet, Table, View};
 use timecoin_core::store::{Range, Store};
 
 pub use error::{Damage, StoreError};
@@ -43,13 +42,10 @@ pub use snapshot::{Row, Snapshot};
 pub use stats::{Stats, TableStats};
 pub use verify::{Fault, Report, TableReport, verify};
 
+use engine::Engine;
 use folder::Folder;
 use journal::{SignJournal, SignRows};
-use snapshot::{Moment, encode_key};
-
-/// The engine's own table with the number of commits, which tells whether commits were lost.
-const COMMITS: &str = "commits";
-const COMMITS_KEY: &[u8] = b"n";
+use snapshot::Moment;
 
 /// How a store uses memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,18 +68,9 @@ struct Shared {
     moment: ArcSwap<Moment>,
     failed: AtomicBool,
     writer: Mutex<Writer>,
-    tables: Tables,
-    commits: Keyspace,
-    database: Database,
+    engine: Engine,
     /// Last, so that the lock outlives every file.
     folder: Folder,
-}
-
-type Tables = [Option<Keyspace>; Table::ALL.len()];
-
-/// The table's part of the engine; votes have none.
-fn rows_of(tables: &Tables, table: Table) -> Option<&Keyspace> {
-    tables.get(table as usize).and_then(Option::as_ref)
 }
 
 struct Writer {
@@ -122,33 +109,22 @@ impl FileStore {
 
     /// Opens the store whose files are in `store`, under the folder's lock.
     fn open_at(store: &Path, folder: Folder, options: Options) -> Result<Self, StoreError> {
-        let engine = |error| StoreError::engine(folder.path(), error);
+        let path = folder.path();
         let journal = SignJournal::open(&store.join(folder::JOURNAL))?;
-        let database = open_database(&store.join(folder::ROWS), options).map_err(engine)?;
-        let mut tables = Tables::default();
-        for (table, slot) in Table::ALL.into_iter().zip(&mut tables).filter(|(table, _)| is_row(*table)) {
-            if !database.keyspace_exists(table.name()) {
-                return Err(StoreError::damaged(folder.path(), Damage::TableMissing { table }));
-            }
-            *slot = Some(database.keyspace(table.name(), || table_options(table)).map_err(engine)?);
-        }
-        let commits = database.keyspace(COMMITS, KeyspaceCreateOptions::default).map_err(engine)?;
-        let found = commits.get(COMMITS_KEY).map_err(engine)?;
-        let found = found.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
+        let engine = Engine::open(path, &store.join(folder::ROWS), options)?;
+        let found = engine.commits().map_err(|error| StoreError::engine(path, error))?;
         let marked = journal.marked();
         if found < marked {
-            return Err(StoreError::damaged(folder.path(), Damage::LostCommits { found, marked }));
+            return Err(StoreError::damaged(path, Damage::LostCommits { found, marked }));
         }
         let sign = Arc::new(journal.rows().clone());
-        let moment = Moment { rows: database.snapshot(), sign: sign.clone() };
+        let moment = Moment { rows: engine.database.snapshot(), sign: sign.clone() };
         let writer = Writer { journal, sign, retired: BTreeSet::new(), commits: found, unsynced: true };
         Ok(Self(Arc::new(Shared {
             moment: ArcSwap::from_pointee(moment),
             failed: AtomicBool::new(false),
             writer: Mutex::new(writer),
-            tables,
-            commits,
-            database,
+            engine,
             folder,
         })))
     }
@@ -177,7 +153,7 @@ impl FileStore {
         let written = writer.write(&self.0, batch);
         match &written {
             Ok(()) => {
-                let moment = Moment { rows: self.0.database.snapshot(), sign: writer.sign.clone() };
+                let moment = Moment { rows: self.0.engine.database.snapshot(), sign: writer.sign.clone() };
                 self.0.moment.store(Arc::new(moment));
             }
             Err(_) => self.0.failed.store(true, Ordering::Release),
@@ -212,9 +188,11 @@ impl Writer {
             self.journal.append(cast, true)?;
         }
         if votes.len() < batch.len() {
-            self.write_rows(shared, batch)?;
+            self.commits += 1;
+            shared.engine.commit(shared.folder.path(), batch, self.commits)?;
+            self.unsynced = !synced;
         } else if synced && casts == 0 && self.unsynced {
-            shared.database.persist(PersistMode::SyncAll).map_err(|error| shared.engine(error))?;
+            shared.engine.sync(shared.folder.path())?;
             self.unsynced = false;
         }
         if !votes.is_empty() {
@@ -237,29 +215,6 @@ impl Writer {
         if self.unsynced { Ok(()) } else { self.settle() }
     }
 
-    fn write_rows(&mut self, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
-        let mut rows = shared.database.batch().durability(Some(match batch.durability() {
-            Durability::Ordered => PersistMode::Buffer,
-            Durability::Synced => PersistMode::SyncAll,
-        }));
-        for (table, key, value) in batch.iter() {
-            let Some(keyspace) = rows_of(&shared.tables, table) else { continue };
-            let key = encode_key(key);
-            if key.len() > usize::from(u16::MAX) {
-                return Err(StoreError::KeyTooLong { table, length: key.len() });
-            }
-            match value {
-                Some(value) => rows.insert(keyspace, &*key, Value::clone(value)),
-                None => rows.remove(keyspace, &*key),
-            }
-        }
-        self.commits += 1;
-        rows.insert(&shared.commits, COMMITS_KEY, self.commits.to_be_bytes());
-        rows.commit().map_err(|error| shared.engine(error))?;
-        self.unsynced = batch.durability() == Durability::Ordered;
-        Ok(())
-    }
-
     /// With everything committed on disk: forgets the retired votes and notes how far the disk is.
     fn settle(&mut self) -> Result<(), StoreError> {
         if !self.retired.is_empty() {
@@ -270,12 +225,6 @@ impl Writer {
     }
 }
 
-impl Shared {
-    fn engine(&self, error: fjall::Error) -> StoreError {
-        StoreError::engine(self.folder.path(), error)
-    }
-}
-
 impl Drop for Shared {
     /// Closes in order where it can; whatever fails here was not promised to be durable.
     fn drop(&mut self) {
@@ -283,11 +232,7 @@ impl Drop for Shared {
         if self.failed.load(Ordering::Acquire) {
             return;
         }
-        let closed = self
-            .database
-            .persist(PersistMode::SyncAll)
-            .map_err(|error| StoreError::engine(self.folder.path(), error))
-            .and_then(|()| writer.settle());
+        let closed = self.engine.sync(self.folder.path()).and_then(|()| writer.settle());
         if let Err(error) = closed {
             tracing::warn!(%error, "the store was not closed in order");
         }
@@ -301,35 +246,8 @@ const fn is_row(table: Table) -> bool {
 
 /// Fills the folder of a new store.
 fn create(path: &Path, store: &Path) -> Result<(), StoreError> {
-    let engine = |error| StoreError::engine(path, error);
-    let database = open_database(&store.join(folder::ROWS), Options::default()).map_err(engine)?;
-    for table in Table::ALL.into_iter().filter(|table| is_row(*table)) {
-        database.keyspace(table.name(), || table_options(table)).map_err(engine)?;
-    }
-    database.keyspace(COMMITS, KeyspaceCreateOptions::default).map_err(engine)?;
-    database.persist(PersistMode::SyncAll).map_err(engine)?;
+    Engine::create(path, &store.join(folder::ROWS))?;
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(|error| StoreError::io(path, error.into()))?;
     SignJournal::create(&store.join(folder::JOURNAL), salt)
-}
-
-fn open_database(path: &Path, options: Options) -> fjall::Result<Database> {
-    Database::builder(path)
-        .cache_size(options.cache_bytes)
-        .manual_journal_persist(true) // every commit says how durable it is
-        .journal_compression(CompressionType::None) // hashes and keys do not compress
-        .max_journaling_size(256 << 20)
-        .worker_threads(2)
-        .open()
-}
-
-/// The state tree gets a larger buffer; with sixteen tables the buffers must be small to bound the memory.
-fn table_options(table: Table) -> KeyspaceCreateOptions {
-    let buffer_bytes = match table {
-        Table::Tree => 32 << 20,
-        _ => 8 << 20,
-    };
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(buffer_bytes)
-        .data_block_compression_policy(CompressionPolicy::disabled())
 }

@@ -8,9 +8,9 @@ use fjall::Readable as _;
 use timecoin_core::rows::{Key, ReadSet, Table, Value, View};
 use timecoin_core::store::Range;
 
+use super::Shared;
 use super::error::StoreError;
 use super::journal::SignRows;
-use super::{Shared, rows_of};
 
 /// A row with its key.
 pub type Row = (Key, Value);
@@ -34,16 +34,20 @@ impl Snapshot {
         Self { shared, moment }
     }
 
+    fn error(&self, error: fjall::Error) -> StoreError {
+        StoreError::engine(self.shared.folder.path(), error)
+    }
+
     /// The row, where there is one.
     ///
     /// # Errors
     /// If the row cannot be read.
     pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let Some(keyspace) = rows_of(&self.shared.tables, table) else {
+        let Some(keyspace) = self.shared.engine.rows_of(table) else {
             return Ok(self.moment.sign.get(key).cloned());
         };
         let found = self.moment.rows.get(keyspace, encode_key(key));
-        Ok(found.map_err(|error| self.shared.engine(error))?.map(|value| Value::from(&*value)))
+        Ok(found.map_err(|error| self.error(error))?.map(|value| Value::from(&*value)))
     }
 
     /// Reads the rows named, absent ones included.
@@ -80,13 +84,13 @@ impl Snapshot {
         }
         let start = range.start.as_deref().map_or(Bound::Unbounded, Bound::Included);
         let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let Some(keyspace) = rows_of(&self.shared.tables, table) else {
+        let Some(keyspace) = self.shared.engine.rows_of(table) else {
             let rows = self.moment.sign.range::<[u8], _>((start, end));
             return Box::new(rows.map(|(key, value)| Ok((key.to_vec(), value.clone()))));
         };
         let rows = self.moment.rows.range(keyspace, (start.map(encode_key), end.map(encode_key)));
         Box::new(rows.map(|row| {
-            let (key, value) = row.into_inner().map_err(|error| self.shared.engine(error))?;
+            let (key, value) = row.into_inner().map_err(|error| self.error(error))?;
             Ok((decode_key(&key).to_vec(), Value::from(&*value)))
         }))
     }

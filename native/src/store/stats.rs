@@ -2,7 +2,7 @@
 
 use timecoin_core::rows::Table;
 
-use super::{FileStore, StoreError, rows_of};
+use super::{FileStore, StoreError};
 
 /// How large a store is and what it uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,18 +39,22 @@ impl FileStore {
     /// If the disk cannot be asked, or an earlier commit failed.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let shared = &*self.0;
+        let path = shared.folder.path();
         let writer = shared.writer.lock().map_err(|_| StoreError::Failed)?;
-        let tables = Table::ALL.into_iter().map(|table| match rows_of(&shared.tables, table) {
+        let tables = Table::ALL.into_iter().map(|table| match shared.engine.rows_of(table) {
             Some(keyspace) => {
                 TableStats { table, rows: keyspace.approximate_len() as u64, bytes: keyspace.disk_space() }
             }
             None => TableStats { table, rows: writer.sign.len() as u64, bytes: writer.journal.bytes() },
         });
-        let path = shared.folder.path();
         Ok(Stats {
-            rows_bytes: shared.database.disk_space().map_err(|error| shared.engine(error))?,
+            rows_bytes: shared
+                .engine
+                .database
+                .disk_space()
+                .map_err(|error| StoreError::engine(path, error))?,
             journal_bytes: writer.journal.bytes(),
-            cache_bytes: shared.database.cache_size(),
+            cache_bytes: shared.engine.database.cache_size(),
             free_bytes: fs4::available_space(path).map_err(|error| StoreError::io(path, error))?,
             commits: writer.commits,
             tables: tables.collect(),

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use timecoin_core::rows::{Key, Table};
 use timecoin_core::store::Range;
 
+use super::engine::guarded;
 use super::error::Hex;
 use super::folder::{Folder, JOURNAL, ROWS, remove_if_present};
-use super::{Damage, FileStore, Options, Snapshot, StoreError};
+use super::{FileStore, Options, Snapshot, StoreError};
 
 /// Where the files are mirrored to be opened.
 const MIRROR: &str = "verifying";
@@ -183,14 +183,4 @@ fn walk_table(
 /// Walks backwards to the first key from which on all rows are readable.
 fn last_unbroken(snapshot: &Snapshot, table: Table) -> Option<Key> {
     snapshot.rows(table, &Range::default()).rev().map_while(Result::ok).last().map(|(key, _)| key)
-}
-
-/// The engine panics on some damage; for a check that is a finding like any other.
-fn guarded<T>(path: &Path, f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().cloned();
-        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        let damage = Damage::EngineStopped { message: message.unwrap_or_default() };
-        Err(StoreError::damaged(path, damage))
-    })
 }
