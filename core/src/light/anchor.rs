@@ -2,7 +2,8 @@
 
 use super::{Options, Trusted};
 use crate::block::Header;
-use crate::spec::Checkpoint;
+use crate::spec::{ChainSpec, Checkpoint};
+use crate::state::{GenesisError, genesis};
 use crate::time::Time;
 use crate::validators::ValidatorSet;
 
@@ -11,6 +12,12 @@ use crate::validators::ValidatorSet;
 /// The set that signs next is named by its hash: any peer can hand it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor(Checkpoint);
+
+/// The points a chain spec names: genesis, then its checkpoints.
+pub fn trusted_points(spec: &ChainSpec) -> Result<Vec<Checkpoint>, GenesisError> {
+    let genesis = Checkpoint::of(&genesis(&spec.consensus)?.block.header);
+    Ok([&[genesis], &spec.checkpoints[..]].concat())
+}
 
 /// Why nothing can be trusted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,5 +143,19 @@ mod tests {
         assert!(Anchor::from_genesis(genesis, &options, chain.header(Height(3)).time).is_ok());
         let late = Anchor::from_genesis(genesis, &options, genesis.time.plus(options.trust_period_ms));
         assert!(matches!(late, Err(AnchorError::CheckpointExpired { .. })));
+    }
+
+    #[test]
+    fn a_spec_names_genesis_and_its_checkpoints() {
+        let consensus = crate::testing::chain::dev_spec();
+        let first = genesis(&consensus).unwrap();
+        let checkpoint = Checkpoint { height: Height(7), ..Checkpoint::of(&first.block.header) };
+        let spec = ChainSpec { consensus, bootstrap: Vec::new(), checkpoints: vec![checkpoint] };
+        let points = trusted_points(&spec).unwrap();
+        assert_eq!(points, [Checkpoint::of(&first.block.header), checkpoint]);
+        let options = Options::new(spec.consensus.into(), AgePolicy::TrustPeriod);
+        let anchor = Anchor::from_checkpoint(points[0], &options, points[0].time).unwrap();
+        let trusted = anchor.with_validators((*first.state.validators).clone()).unwrap();
+        assert_eq!((trusted.height, trusted.id), (Height(0), first.state.id));
     }
 }

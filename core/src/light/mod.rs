@@ -29,7 +29,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::{Anchor, AnchorError};
+pub use anchor::{Anchor, AnchorError, trusted_points};
 pub use bisection::{Bisection, Progress};
 pub use block::{CheckedBlock, LightBlock};
 pub use divergence::{AttackKind, LightAttack, compare};
