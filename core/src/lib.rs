@@ -29,6 +29,7 @@ pub mod schema;
 pub mod spec;
 pub mod state;
 pub mod store;
+pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
