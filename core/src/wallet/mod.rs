@@ -6,17 +6,21 @@
 //! | seed → account keys | [`mod@derive`] | SLIP-0010, ed25519 |
 //! | secrets at rest | [`keystore`] | argon2id, XChaCha20-Poly1305 |
 //! | coins → transaction | [`coins`], [`build`] | |
+//! | blocks → coins and history | [`scan`], [`account`], [`state`] | BIP-44's gap, BIP-158's filters |
 //! | transaction → signatures | [`sign`], [`offline`] | |
 //!
 //! It knows no node and no store: what it learns of the chain it is handed.
 //! Entropy is always an argument: the driver draws it. Secrets are wiped when dropped and never printed.
 
+pub mod account;
 pub mod build;
 pub mod coins;
 pub mod derive;
 pub mod keystore;
 pub mod mnemonic;
 pub mod offline;
+pub mod scan;
 pub mod sign;
+pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,0 +1,288 @@
+//! What a wallet remembers: its owners, coins and history, as one JSON file without secrets.
+//!
+//! Everything here follows from the seed and the chain, so losing the file costs one scan, never money. A balance is
+//! known as of [`Coverage::next`], and the caller says so wherever it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Account;
+use super::coins::Spendable;
+use super::scan::{ChangeSet, Coverage, HistoryEntry, Scanner};
+use crate::amount::Amount;
+use crate::hash::{ChainId, Owner};
+use crate::lock::{Lock, LockError};
+use crate::spec::Rules;
+use crate::state::registry::masternode_id;
+use crate::time::Time;
+use crate::transaction::{OutPoint, Output};
+use crate::vote::Height;
+
+const VERSION: u32 = 1;
+
+/// Why a wallet file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WalletStateError {
+    /// Not a wallet file, or damaged. It can be made again by scanning.
+    #[error("the wallet file is damaged: {0}; restore it from the recovery words")]
+    Malformed(String),
+    /// Written by newer software.
+    #[error("wallet file version {found} is newer than this software")]
+    UnsupportedVersion {
+        /// The file's version.
+        found: u64,
+    },
+    /// The file is of another chain.
+    #[error("a wallet of chain {found}, where chain {expected} is in use")]
+    WrongChain {
+        /// The chain in use.
+        expected: ChainId,
+        /// The file's chain.
+        found: ChainId,
+    },
+}
+
+/// Why a coin cannot be spent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Hold {
+    /// Collateral of a masternode that is in service.
+    Collateral,
+    /// Collateral that is free from this header time on.
+    Unbonding(Time),
+    /// Promised in a payment that was sent and is valid until then.
+    Reserved(Time),
+}
+
+impl Hold {
+    fn binds(self, now: Time) -> bool {
+        match self {
+            Self::Collateral => true,
+            Self::Unbonding(until) => until > now,
+            // Valid in a block of that very time.
+            Self::Reserved(until) => until >= now,
+        }
+    }
+}
+
+/// The sum of the coins, by what can be done with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Free to spend.
+    pub spendable: Amount,
+    /// Collateral, in service or unbonding.
+    pub collateral: Amount,
+    /// Promised in payments that are on their way.
+    pub reserved: Amount,
+}
+
+/// A wallet without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalletState {
+    chain: ChainId,
+    account: Account,
+    shared: BTreeMap<Owner, Lock>,
+    coins: BTreeMap<OutPoint, Output>,
+    holds: BTreeMap<OutPoint, Hold>,
+    history: BTreeMap<(Height, u32), HistoryEntry>,
+    coverage: Coverage,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    chain: ChainId,
+    account: Account,
+    shared: Vec<Lock>,
+    coverage: Coverage,
+    coins: Vec<(OutPoint, Output)>,
+    holds: Vec<(OutPoint, Hold)>,
+    history: Vec<HistoryEntry>,
+}
+
+impl WalletState {
+    /// A wallet that has seen nothing; `start` is the first height at which it may have got a coin.
+    #[must_use]
+    pub fn new(chain: ChainId, account: Account, start: Height) -> Self {
+        Self {
+            chain,
+            account,
+            shared: BTreeMap::new(),
+            coins: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            history: BTreeMap::new(),
+            coverage: Coverage::starting_at(start),
+        }
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let file = File {
+            version: VERSION,
+            chain: self.chain,
+            account: self.account.clone(),
+            shared: self.shared.values().cloned().collect(),
+            coverage: self.coverage,
+            coins: self.coins.iter().map(|(at, coin)| (*at, *coin)).collect(),
+            holds: self.holds.iter().map(|(at, hold)| (*at, *hold)).collect(),
+            history: self.history.values().cloned().collect(),
+        };
+        serde_json::to_string_pretty(&file).expect("plain data is JSON")
+    }
+
+    /// Reads a file's text, which must be of chain `expected`.
+    pub fn from_json(text: &str, expected: ChainId) -> Result<Self, WalletStateError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u64,
+        }
+        let malformed = |error: serde_json::Error| WalletStateError::Malformed(error.to_string());
+        let Versioned { version: found } = serde_json::from_str(text).map_err(malformed)?;
+        if found != u64::from(VERSION) {
+            return Err(WalletStateError::UnsupportedVersion { found });
+        }
+        let file: File = serde_json::from_str(text).map_err(malformed)?;
+        if file.chain != expected {
+            return Err(WalletStateError::WrongChain { expected, found: file.chain });
+        }
+        Ok(Self {
+            chain: file.chain,
+            account: file.account,
+            shared: file.shared.into_iter().map(|lock| (lock.owner(), lock)).collect(),
+            coins: file.coins.into_iter().collect(),
+            holds: file.holds.into_iter().collect(),
+            history: file.history.into_iter().map(|entry| ((entry.height, entry.position), entry)).collect(),
+            coverage: file.coverage,
+        })
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The account, to take new keys or give out an address.
+    pub fn account_mut(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// Adds a lock that is not the account's alone, such as two keys of three. To be watched by the scanner too.
+    pub fn share(&mut self, lock: Lock) -> Result<Owner, LockError> {
+        lock.check()?;
+        let owner = lock.owner();
+        self.shared.insert(owner, lock);
+        Ok(owner)
+    }
+
+    /// Every owner that is ours.
+    #[must_use]
+    pub fn owners(&self) -> BTreeSet<Owner> {
+        self.account.owners().chain(self.shared.keys().copied()).collect()
+    }
+
+    /// The lock of one of our owners.
+    #[must_use]
+    pub fn lock(&self, owner: &Owner) -> Option<Lock> {
+        self.account.lock(owner).or_else(|| self.shared.get(owner).cloned())
+    }
+
+    /// A scanner that goes on where this wallet stands.
+    #[must_use]
+    pub fn scanner(&self) -> Scanner {
+        Scanner::new(self.owners(), self.coverage)
+    }
+
+    /// What is known: the coins and history of these blocks, all of them.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// Takes over how far the scanner is, after blocks that had nothing for us.
+    pub fn advance(&mut self, coverage: Coverage) {
+        self.coverage = coverage;
+    }
+
+    /// Takes over what a block did. `rules` are those of its height. Doing it twice is doing it once.
+    /// Afterwards [`Account::lacking`] says whether the gap needs new keys, to be watched from this block on.
+    pub fn apply(&mut self, changes: &ChangeSet, rules: &Rules) {
+        for (outpoint, output) in &changes.received {
+            self.account.mark_used(&output.owner);
+            self.coins.insert(*outpoint, *output);
+        }
+        for outpoint in &changes.collateral {
+            self.holds.insert(*outpoint, Hold::Collateral);
+        }
+        let free_at = changes.time.plus(rules.unbonding_ms);
+        let retired = |outpoint: &OutPoint| changes.retired.contains(&masternode_id(outpoint));
+        for (_, hold) in self.holds.iter_mut().filter(|(outpoint, _)| retired(outpoint)) {
+            *hold = Hold::Unbonding(free_at);
+        }
+        for outpoint in &changes.spent {
+            self.holds.remove(outpoint);
+            if let Some(coin) = self.coins.remove(outpoint) {
+                self.account.mark_used(&coin.owner);
+            }
+        }
+        self.history
+            .extend(changes.history.iter().map(|entry| ((entry.height, entry.position), entry.clone())));
+        self.coverage = changes.coverage;
+    }
+
+    /// Says of a coin what the blocks do not: that it is collateral since genesis, or free after ejection.
+    pub fn hold(&mut self, outpoint: OutPoint, hold: Hold) {
+        self.holds.insert(outpoint, hold);
+    }
+
+    /// Lets a coin go, such as those of a payment that was refused.
+    pub fn release(&mut self, outpoint: &OutPoint) {
+        self.holds.remove(outpoint);
+    }
+
+    /// Promises the inputs of a payment that was sent, until it expires.
+    pub fn reserve(&mut self, inputs: &[OutPoint], expires_at: Time) {
+        self.holds.extend(inputs.iter().map(|outpoint| (*outpoint, Hold::Reserved(expires_at))));
+    }
+
+    /// The coins, with what holds them at `now`.
+    pub fn coins(&self, now: Time) -> impl Iterator<Item = (&OutPoint, &Output, Option<Hold>)> {
+        self.coins.iter().map(move |(outpoint, coin)| {
+            let hold = self.holds.get(outpoint).copied().filter(|hold| hold.binds(now));
+            (outpoint, coin, hold)
+        })
+    }
+
+    /// The coins free to be spent at `now`, ready to be selected from.
+    #[must_use]
+    pub fn spendable(&self, now: Time) -> Vec<Spendable> {
+        self.coins(now)
+            .filter(|(.., hold)| hold.is_none())
+            .filter_map(|(outpoint, output, _)| {
+                Some(Spendable { outpoint: *outpoint, output: *output, lock: self.lock(&output.owner)? })
+            })
+            .collect()
+    }
+
+    /// The balance at `now`; `None` where the file claims more money than can exist.
+    #[must_use]
+    pub fn balance(&self, now: Time) -> Option<Balance> {
+        let mut balance = Balance::default();
+        for (_, coin, hold) in self.coins(now) {
+            let part = match hold {
+                None => &mut balance.spendable,
+                Some(Hold::Collateral | Hold::Unbonding(_)) => &mut balance.collateral,
+                Some(Hold::Reserved(_)) => &mut balance.reserved,
+            };
+            *part = part.checked_add(coin.amount)?;
+        }
+        Some(balance)
+    }
+
+    /// The history, oldest first.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.history.values()
+    }
+}
