@@ -6,12 +6,20 @@
 
 use std::collections::VecDeque;
 
-use crate::node::{Effect, Job, Node, NodeConfig, RestoreError, Restored, Step, StoredNode, first_rows};
+use crate::block::{Block, Body};
+use crate::codec::{Wire, decode};
+use crate::message::Message;
+use crate::node::{
+    Effect, Job, Node, NodeConfig, RestoreError, Restored, Serve, Step, StoredNode, first_rows,
+};
 use crate::rows::{Key, ReadSet, Table, Value};
-use crate::schema::{TipRow, height_key, meta};
+use crate::schema::{HeaderRow, TipRow, height_key, meta};
 use crate::state::tree::{PageKey, TreeError};
 use crate::store::{Range, Store};
+use crate::sync::wire::{LightBlock, Query, Response};
 use crate::time::Time;
+use crate::validators::ValidatorSet;
+use crate::vote::Height;
 
 /// Why a driver must stop.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +109,7 @@ async fn stored<S: Store>(store: &S) -> Result<StoredNode, DriverError<S::Error>
     let all = Range::default();
     let meta_rows = scan_all(store, Table::Meta, &all).await?;
     let meta: std::collections::BTreeMap<_, _> = meta_rows.into_iter().collect();
-    let tip = meta.get(meta::TIP).and_then(|value| crate::codec::decode::<TipRow>(value).ok());
+    let tip = meta.get(meta::TIP).and_then(|value| decode::<TipRow>(value).ok());
     let mut header = None;
     if let Some(tip) = tip {
         let mut reads = ReadSet::default();
@@ -140,4 +148,63 @@ pub async fn scan_all<S: Store>(
         // The next key after the last: the same with a zero byte appended.
         range.start = rows.last().map(|(key, _)| [&key[..], &[0]].concat());
     }
+}
+
+/// Answers a peer's question from the store; `None` where there is nothing to say.
+pub async fn serve<S: Store>(store: &S, serve: Serve) -> Result<Option<Message>, S::Error> {
+    match serve {
+        Serve::Block(height) => {
+            let block = block(store, height).await?;
+            Ok(block.map(|(row, body)| Message::Block(Box::new(Block { header: row.header, body }))))
+        }
+        Serve::Range(id, Query::Headers { from, count }) => {
+            let mut headers = Vec::new();
+            for height in (from.0..from.0.saturating_add(u64::from(count))).map(Height) {
+                let Some(header) = light_block(store, height).await? else { break };
+                headers.push(header);
+            }
+            Ok(Some(Message::Response(id, Response::Headers(headers))))
+        }
+        Serve::Range(id, Query::Bodies { from, count, size_max }) => {
+            let (mut bodies, mut size) = (Vec::new(), 0);
+            for height in (from.0..from.0.saturating_add(u64::from(count))).map(Height) {
+                let Some(row) = read(store, Table::Body, height_key(height)).await? else { break };
+                size += row.len();
+                let Ok(body) = decode::<Body>(&row) else { break };
+                if size > (size_max as usize).min(Body::SIZE_MAX) && !bodies.is_empty() {
+                    break;
+                }
+                bodies.push(body);
+            }
+            Ok(Some(Message::Response(id, Response::Bodies(bodies))))
+        }
+    }
+}
+
+async fn read<S: Store>(store: &S, table: Table, key: Key) -> Result<Option<Value>, S::Error> {
+    let mut reads = ReadSet::default();
+    reads.insert(table, key.clone());
+    Ok(store.load(&reads).await?.row(table, &key).cloned())
+}
+
+async fn block<S: Store>(store: &S, height: Height) -> Result<Option<(HeaderRow, Body)>, S::Error> {
+    let header = read(store, Table::Header, height_key(height)).await?;
+    let body = read(store, Table::Body, height_key(height)).await?;
+    let header = header.and_then(|row| decode::<HeaderRow>(&row).ok());
+    Ok(header.zip(body.and_then(|row| decode::<Body>(&row).ok())))
+}
+
+async fn light_block<S: Store>(store: &S, height: Height) -> Result<Option<LightBlock>, S::Error> {
+    let row = read(store, Table::Header, height_key(height)).await?;
+    let Some(HeaderRow { header, certificate: Some(certificate) }) = row.and_then(|row| decode(&row).ok())
+    else {
+        return Ok(None);
+    };
+    let mut next_validators = None;
+    if header.validators_hash != header.next_validators_hash {
+        let set = read(store, Table::Validators, header.next_validators_hash.0.to_vec()).await?;
+        let Some(set) = set.and_then(|row| decode::<ValidatorSet>(&row).ok()) else { return Ok(None) };
+        next_validators = Some(set);
+    }
+    Ok(Some(LightBlock { header, certificate, next_validators }))
 }

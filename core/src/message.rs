@@ -7,8 +7,9 @@ use crate::certificate::Certificate;
 use crate::codec::{FRAME_SIZE_MAX, Wire};
 use crate::evidence::Evidence;
 use crate::hash::{BlockId, TxId};
+use crate::sync::wire::{Query, RequestId, Response, Status};
 use crate::transaction::SignedTransaction;
-use crate::vote::{Height, Vote};
+use crate::vote::Vote;
 
 /// Most transaction ids in one message.
 pub const IDS_MAX: usize = 4096;
@@ -35,8 +36,8 @@ pub struct Proposal {
 /// A message between peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// How far the sender is: its newest finalized height. Sent on connecting and after every block.
-    Status(Height),
+    /// How far the sender is, with the certificate that proves it. Sent on connecting and after every block.
+    Status(Box<Status>),
     /// Asks for a [`Message::Pong`] with the same number.
     Ping(u64),
     /// Answers a [`Message::Ping`].
@@ -73,6 +74,10 @@ pub enum Message {
     WantBlock(BlockId),
     /// Answers [`Message::WantBlock`].
     Block(Box<Block>),
+    /// Asks for a range of the chain.
+    Query(RequestId, Query),
+    /// Answers [`Message::Query`].
+    Response(RequestId, Response),
 }
 
 impl Wire for Message {
@@ -87,6 +92,7 @@ impl Message {
             Self::Have(ids) | Self::Want(ids) => ids.len() <= IDS_MAX,
             Self::Votes(votes) => votes.len() <= VOTES_MAX,
             Self::WantParts { positions, .. } => positions.len() <= IDS_MAX,
+            Self::Query(_, query) => query.is_in_bounds(),
             Self::Transactions(list) | Self::Parts { transactions: list, .. } => list.len() <= IDS_MAX,
             Self::Status(_)
             | Self::Ping(_)
@@ -95,6 +101,7 @@ impl Message {
             | Self::Certificate(_)
             | Self::Evidence(_)
             | Self::WantBlock(_)
+            | Self::Response(..)
             | Self::Block(_) => true,
         }
     }

@@ -13,6 +13,8 @@ use crate::peer::handshake::{PeerId, PeerInfo};
 use crate::rows::Batch;
 use crate::spec::ChainSpec;
 use crate::state::{BlockError, ChainState, Draft, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
+use crate::sync::wire::{Query, RequestId};
+use crate::sync::{Anchor, Checked, CheckedStatus};
 use crate::transaction::{SignedTransaction, TransactionError, VerifiedTransaction};
 use crate::validators::ValidatorSet;
 use crate::vote::{Height, Phase, ViewNumber, Vote};
@@ -73,8 +75,21 @@ pub struct PlanContext {
     pub epoch_start: Height,
     /// The last height they sign for certain.
     pub epoch_end: Height,
+    /// The last header that sync verified: what its answers are checked against.
+    pub anchor: Arc<Anchor>,
     /// Sets that signed earlier heights, within the evidence age: by first height, with the last.
     pub past_sets: BTreeMap<Height, (Height, Arc<ValidatorSet>)>,
+}
+
+/// A state's block as far as sync is concerned.
+#[must_use]
+pub(super) fn anchor(state: &ChainState) -> Anchor {
+    Anchor {
+        height: state.height(),
+        block: state.id,
+        time: state.header.time,
+        validators: state.validators.clone(),
+    }
 }
 
 impl PlanContext {
@@ -91,6 +106,7 @@ impl PlanContext {
             validators: state.validators.clone(),
             epoch_start: state.accounting.epoch_start(),
             epoch_end: Height((height.0 / epoch_blocks).saturating_add(1).saturating_mul(epoch_blocks)),
+            anchor: Arc::new(anchor(state)),
             past_sets: BTreeMap::new(),
         }
     }
@@ -115,6 +131,10 @@ pub enum Job {
     Disconnected(PeerId),
     /// A message that needs no signature check, or has none.
     Message(PeerId, Message),
+    /// How far a peer is; with the certificate of the open height, verified, where it has it.
+    Status(PeerId, Height, CheckedStatus, Option<VerifiedCertificate>),
+    /// A checked answer to a query.
+    Response(PeerId, RequestId, Checked),
     /// Verified transactions from a peer.
     Transactions(PeerId, Vec<Arc<VerifiedTransaction>>),
     /// A user's transaction, verified or not.
@@ -153,6 +173,8 @@ impl Job {
     pub fn peer(&self) -> Option<PeerId> {
         match self {
             Self::Message(peer, _)
+            | Self::Status(peer, ..)
+            | Self::Response(peer, ..)
             | Self::Transactions(peer, _)
             | Self::Proposal(peer, _)
             | Self::Early(peer, _)
@@ -280,9 +302,9 @@ pub enum Offence {
     /// A block that breaks the rules.
     #[error("sent an invalid block")]
     Block,
-    /// An answer to nothing asked.
-    #[error("answered what was not asked")]
-    Unrequested,
+    /// Answers to queries that are provably wrong, or to nothing asked.
+    #[error("sent a wrong answer")]
+    Sync,
     /// More than its share of messages.
     #[error("sends too much")]
     Flood,
@@ -291,14 +313,23 @@ pub enum Offence {
     Silent,
 }
 
+/// What a peer is answered from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serve {
+    /// A final block.
+    Block(Height),
+    /// A range of the chain.
+    Range(RequestId, Query),
+}
+
 /// What the driver does after the batch is durable.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "effects are made and performed one at a time, never stored")]
 pub enum Effect {
     /// Send a frame to some peers.
     Send(Vec<PeerId>, Arc<[u8]>),
-    /// Send a final block to a peer, from the store.
-    ServeBlock(PeerId, Height),
+    /// Answer a peer from the store, with [`crate::driver::serve`].
+    Serve(PeerId, Serve),
     /// End a session.
     Close(PeerId, Offence),
     /// Tell whoever watches.

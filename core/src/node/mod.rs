@@ -9,6 +9,7 @@
 //! | `vote` | consensus inputs and outputs, the sign rule |
 //! | `pool` | submissions, admission, relay of transactions |
 //! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
+//! | `sync` | catching up |
 //! | `restore` | from rows to a node, and back to where it stopped |
 //!
 //! A driver runs [`plan`], loads what [`Node::reads`] names, hands the rows to [`Node::absorb`], calls
@@ -22,6 +23,7 @@ mod plan;
 mod pool;
 mod propose;
 mod restore;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod vote;
@@ -29,6 +31,7 @@ mod vote;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::block::Block;
 use crate::certificate::Certificate;
 use crate::consensus::{Consensus, ConsensusState, Quarantine, Signer};
 use crate::mempool::Mempool;
@@ -37,13 +40,14 @@ use crate::peer::handshake::PeerId;
 use crate::rows::{Key, ReadSet, Table, View};
 use crate::state::tree::{PageKey, TreeError};
 use crate::state::{ChainState, VerifiedEvidence};
+use crate::sync::Sync;
 use crate::time::Time;
 use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
 pub use event::{
-    Chain, CheckedProposal, Effect, Event, Job, Notice, Offence, PlanContext, Step, SubmitError, Ticket,
-    TransactionPhase,
+    Chain, CheckedProposal, Effect, Event, Job, Notice, Offence, PlanContext, Serve, Step, SubmitError,
+    Ticket, TransactionPhase,
 };
 pub use peers::PeerStatus;
 pub use plan::{plan, verify_block};
@@ -81,6 +85,8 @@ pub struct Node {
     mempool: Mempool,
     evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
     peers: Peers,
+    sync: Sync,
+    synced: BTreeMap<Height, (Box<Block>, Certificate)>,
     halted: bool,
 }
 
@@ -136,7 +142,11 @@ impl Node {
     /// When [`Job::Tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        if self.halted { Time::NEVER } else { self.consensus.deadline().min(self.peers.deadline()) }
+        if self.halted {
+            Time::NEVER
+        } else {
+            self.consensus.deadline().min(self.peers.deadline()).min(self.sync.deadline())
+        }
     }
 
     /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.
@@ -150,6 +160,8 @@ impl Node {
             Job::Connected(_)
             | Job::Disconnected(_)
             | Job::Message(..)
+            | Job::Status(..)
+            | Job::Response(..)
             | Job::Submit(_, Err(_))
             | Job::Proposal(..)
             | Job::Early(..)
@@ -191,7 +203,11 @@ impl Node {
         }
         match job {
             Job::Connected(info) => self.peer_connected(info, now, &mut step),
-            Job::Disconnected(peer) => self.peers.remove(&peer),
+            Job::Disconnected(peer) => self.peer_left(&peer, now, &mut step),
+            Job::Status(peer, height, status, certificate) => {
+                self.on_status(peer, height, status, certificate, now, &mut step);
+            }
+            Job::Response(peer, id, checked) => self.on_response(peer, id, checked, now, &mut step),
             Job::Message(peer, message) => self.on_message(peer, message, now, &mut step),
             Job::Transactions(peer, list) => self.on_transactions(peer, list, now, &mut step),
             Job::Submit(ticket, transaction) => self.on_submit(ticket, transaction, now, &mut step),
@@ -218,12 +234,14 @@ impl Node {
         self.expire_pool(step);
         self.consensus_input(crate::consensus::Input::Tick, now, step);
         self.tick_peers(now, step);
+        self.tick_sync(now, step);
     }
 
     /// The snapshot for checking events against the present state.
     fn make_context(&self) -> Arc<PlanContext> {
         Arc::new(PlanContext {
             past_sets: self.past_sets.clone(),
+            anchor: self.sync.anchor().clone(),
             ..PlanContext::at(&self.chain, &self.state)
         })
     }

@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
 
 use super::Node;
-use super::event::{Effect, Offence, Step};
+use super::event::{Effect, Offence, Serve, Step};
 
 /// How long relaying waits.
 const RELAY_DELAY_MS: u64 = 20;
@@ -208,7 +208,7 @@ impl Node {
         };
         self.peers.peers.insert(info.peer, peer);
         self.peers.tick_at = Some(now.plus(PING_AFTER_MS));
-        self.send(vec![info.peer], &Message::Status(self.state.height()), step);
+        self.send(vec![info.peer], &self.status(), step);
         let ids: Vec<_> = self.mempool.iter().take(IDS_MAX).map(|transaction| transaction.txid()).collect();
         if !ids.is_empty() {
             self.send(vec![info.peer], &Message::Have(ids), step);
@@ -218,10 +218,6 @@ impl Node {
 
     pub(super) fn on_message(&mut self, peer: PeerId, message: Message, now: Time, step: &mut Step) {
         match message {
-            Message::Status(height) => {
-                self.peers.reached(&peer, height);
-                self.peers.relay_soon(now);
-            }
             Message::Ping(nonce) => self.send(vec![peer], &Message::Pong(nonce), step),
             Message::Pong(nonce) => {
                 if let Some(peer) = self.peers.peers.get_mut(&peer) {
@@ -238,11 +234,17 @@ impl Node {
                 if let Some(found) = self.open_block(&block) {
                     self.send(vec![peer], &Message::Block(Box::new(found)), step);
                 } else if block == self.state.id {
-                    step.effects.push(Effect::ServeBlock(peer, self.state.height()));
+                    let block_height = self.state.height();
+                    step.effects.push(Effect::Serve(peer, Serve::Block(block_height)));
                 }
             }
+            Message::Query(id, query) => {
+                step.effects.push(Effect::Serve(peer, Serve::Range(id, query)));
+            }
             // `plan` turns these into checked jobs.
-            Message::Transactions(_)
+            Message::Status(_)
+            | Message::Response(..)
+            | Message::Transactions(_)
             | Message::Proposal(_)
             | Message::Votes(_)
             | Message::Certificate(_)

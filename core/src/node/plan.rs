@@ -13,6 +13,7 @@ use crate::keys::{SignedBytes, invalid_signatures};
 use crate::message::{Message, Proposal};
 use crate::peer::handshake::PeerId;
 use crate::state::{BlockError, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
+use crate::sync::{check, check_status};
 use crate::transaction::{SignedTransaction, TransactionLimits, VerifiedTransaction};
 use crate::vote::{Height, Phase, Vote};
 
@@ -85,13 +86,26 @@ pub(super) fn plan_message(
             }
             Job::Block(Some(peer), id, verify_block(context, *block).map(Box::new))
         }
-        message @ (Message::Status(_)
-        | Message::Ping(_)
+        Message::Status(status) => {
+            let checked = check_status(&status, &context.anchor, &context.chain.id);
+            let checked = checked.map_err(|_| Offence::Certificate)?;
+            let open = status.certificate.filter(|_| status.height == context.height.next());
+            let set = &context.validators;
+            let verified = open.and_then(|certificate| {
+                VerifiedCertificate::verify(certificate, set, &context.chain.id).ok()
+            });
+            Job::Status(peer, status.height, checked, verified)
+        }
+        Message::Response(id, response) => {
+            Job::Response(peer, id, check(response, &context.anchor, &context.chain.id))
+        }
+        message @ (Message::Ping(_)
         | Message::Pong(_)
         | Message::Have(_)
         | Message::Want(_)
         | Message::WantParts { .. }
-        | Message::WantBlock(_)) => Job::Message(peer, message),
+        | Message::WantBlock(_)
+        | Message::Query(..)) => Job::Message(peer, message),
     };
     Ok(Some(job))
 }

@@ -250,10 +250,11 @@ impl Node {
         let dropped = removed.conflicting.into_iter();
         step.effects.extend(dropped.map(|txid| Effect::Notice(Notice::Dropped(txid))));
         self.peers.new_height(now);
-        self.send(self.peers.all_but(None), &Message::Status(height), step);
+        self.send(self.peers.all_but(None), &self.status(), step);
         self.notice_quarantine(step);
         self.start_height(now, Vec::new(), step);
         self.replan_early(step);
+        self.sync_applied(now, step);
         Ok(())
     }
 

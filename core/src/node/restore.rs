@@ -15,13 +15,14 @@ use crate::schema::{HeaderRow, RowError, SCHEMA_VERSION, TipRow, meta, row, sign
 use crate::state::registry::Registry;
 use crate::state::tree::{CoinTree, PageKey};
 use crate::state::{ChainState, GenesisError, VerifiedEvidence, genesis};
+use crate::sync::{Sync, SyncLimits};
 use crate::time::Time;
 use crate::transaction::{SignedTransaction, VerifiedTransaction};
 use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
 use super::candidates::Candidates;
-use super::event::{Job, Step};
+use super::event::{Job, Step, anchor};
 use super::peers::Peers;
 use super::{Node, NodeConfig, plan};
 
@@ -110,7 +111,7 @@ impl Node {
         let past = state.accounting.past_sets.clone();
         let past_sets = past.iter().map(|past| Ok((past.first, (past.last, set(&past.hash)?))));
         let past_sets = past_sets.collect::<Result<_, RowError>>()?;
-        let node = Self::with_state(config, state, header.certificate, past_sets, stored);
+        let node = Self::with_state(config, state, header.certificate, past_sets, stored, now);
         Ok(node.resume(stored, now))
     }
 
@@ -120,10 +121,12 @@ impl Node {
         certificate: Option<Certificate>,
         past_sets: BTreeMap<Height, (Height, Arc<ValidatorSet>)>,
         stored: &StoredNode,
+        now: Time,
     ) -> Self {
         let NodeConfig { chain, operator, mempool } = config;
         let signer =
             operator.map(|key| Signer::new(key.clone(), chain.id, memory(&key.public_key().0, stored)));
+        let sync = Sync::new(SyncLimits::default(), anchor(&state), now);
         let state = Arc::new(state);
         let mut node = Self {
             context: Arc::new(super::PlanContext::at(&chain, &state)),
@@ -142,6 +145,8 @@ impl Node {
             mempool: Mempool::new(mempool),
             evidence: BTreeMap::new(),
             peers: Peers::default(),
+            sync,
+            synced: BTreeMap::new(),
             halted: false,
         };
         node.context = node.make_context();

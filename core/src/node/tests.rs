@@ -55,6 +55,7 @@ struct World {
     frames: VecDeque<(usize, usize, Vec<u8>)>,
     notices: Vec<(usize, Notice)>,
     now: Time,
+    asleep: Option<usize>,
 }
 
 fn id(at: usize) -> PeerId {
@@ -75,6 +76,7 @@ impl World {
             frames: VecDeque::new(),
             notices: Vec::new(),
             now: START.plus(1),
+            asleep: None,
         };
         for at in 0..usize::from(validators) {
             world.open(at, MemoryStore::default());
@@ -121,9 +123,15 @@ impl World {
                     }
                 }
                 Effect::Notice(notice) => self.notices.push((at, notice)),
+                Effect::Close(_, Offence::Silent) if self.asleep.is_some() => {}
                 Effect::Close(_, offence) => panic!("{at} closes for {offence:?}"),
                 Effect::Halt => panic!("{at} halts"),
-                Effect::ServeBlock(..) | Effect::Context(_) | Effect::State(_) => {}
+                Effect::Serve(peer, question) => {
+                    let to = (0..self.nodes.len()).find(|to| id(*to) == peer).unwrap();
+                    let message = block_on(driver::serve(&self.nodes[at].1, question)).unwrap().unwrap();
+                    self.frames.push_back((at, to, crate::codec::encode(&message)));
+                }
+                Effect::Context(_) | Effect::State(_) => {}
             }
         }
     }
@@ -133,14 +141,19 @@ impl World {
         let mut ticks = 0;
         while !done(self) {
             if let Some((from, to, bytes)) = self.frames.pop_front() {
+                if [Some(from), Some(to)].contains(&self.asleep) {
+                    continue;
+                }
                 self.event(to, Event::Frame(id(from), bytes));
                 continue;
             }
             ticks += 1;
             assert!(ticks < 2000, "nothing happens any more at {:?}", self.heights());
-            let next = self.nodes.iter().map(|(node, _)| node.deadline()).min().unwrap();
+            let world_asleep = self.asleep;
+            let awake = self.nodes.iter().enumerate().filter(|(at, _)| Some(*at) != world_asleep);
+            let next = awake.map(|(_, (node, _))| node.deadline()).min().unwrap();
             self.now = self.now.max(next);
-            for at in 0..self.nodes.len() {
+            for at in (0..self.nodes.len()).filter(|at| Some(*at) != world_asleep) {
                 if self.nodes[at].0.deadline() <= self.now {
                     self.event(at, Event::Tick);
                 }
@@ -253,4 +266,25 @@ fn lesson_09_the_same_state_after_a_restart() {
     world.connect_all();
     let height = world.heights()[0];
     world.run(|world| world.heights().iter().all(|now| *now > height));
+}
+
+#[test]
+fn a_node_that_slept_through_epochs_catches_up_and_votes_again() {
+    let mut world = World::new(4);
+    world.asleep = Some(3);
+    world.run(|world| world.heights()[..3].iter().all(|height| *height >= 17));
+    assert_eq!(world.heights()[3], 0);
+    world.asleep = None;
+    for other in 0..3 {
+        world.event(3, Event::Disconnected(id(other)));
+        world.event(other, Event::Disconnected(id(3)));
+        world.event(3, Event::Connected(info(other)));
+        world.event(other, Event::Connected(info(3)));
+    }
+    world.run(|world| world.heights().iter().all(|height| *height >= 20));
+    let signed = world
+        .notices
+        .iter()
+        .any(|(at, notice)| *at == 3 && matches!(notice, Notice::Signed(_, height, _) if height.0 > 17));
+    assert!(signed, "the sleeper votes again");
 }

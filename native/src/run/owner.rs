@@ -8,18 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use timecoin_core::block::{Block, Body};
-use timecoin_core::codec::{decode, encode};
+use timecoin_core::codec::encode;
 use timecoin_core::driver;
 use timecoin_core::hash::TxId;
-use timecoin_core::message::Message;
-use timecoin_core::node::{Effect, Job, Node, Notice, Offence, PlanContext, SubmitError, Ticket};
+use timecoin_core::node::{Effect, Job, Node, Notice, Offence, PlanContext, Serve, SubmitError, Ticket};
 use timecoin_core::peer::handshake::PeerId;
-use timecoin_core::rows::Table;
-use timecoin_core::schema::{HeaderRow, height_key};
 use timecoin_core::state::ChainState;
 use timecoin_core::time::Time;
-use timecoin_core::vote::Height;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -79,7 +74,7 @@ impl Performer {
         for effect in effects {
             match effect {
                 Effect::Send(peers, frame) => self.send(&peers, &frame),
-                Effect::ServeBlock(peer, height) => self.serve_block(peer, height),
+                Effect::Serve(peer, question) => self.serve(peer, question),
                 Effect::Close(peer, offence) => self.network.close(&peer, close_reason(offence)),
                 Effect::Notice(notice) => self.notice(notice),
                 Effect::Context(context) => self.context.store(context),
@@ -124,28 +119,19 @@ impl Performer {
         }
     }
 
-    fn serve_block(&self, peer: PeerId, height: Height) {
+    fn serve(&self, peer: PeerId, question: Serve) {
         let Ok(permit) = self.serving.clone().try_acquire_owned() else { return };
-        let (store, network) = (self.store.clone(), self.network.clone());
+        let (store, network, runtime) = (self.store.clone(), self.network.clone(), self.runtime.clone());
         self.runtime.spawn_blocking(move || {
-            match read_block(&store, height) {
-                Some(block) => {
-                    let frame = encode(&Message::Block(Box::new(block)));
-                    let _ = network.send(&peer, frame);
-                }
-                None => warn!(height = height.0, "a final block cannot be read"),
+            match runtime.block_on(driver::serve(&store, question)) {
+                // The session may be over by now.
+                Ok(Some(message)) => drop(network.send(&peer, encode(&message))),
+                Ok(None) => {}
+                Err(error) => warn!(%error, "the store cannot answer a peer"),
             }
             drop(permit);
         });
     }
-}
-
-/// A final block as stored.
-fn read_block(store: &FileStore, height: Height) -> Option<Block> {
-    let (snapshot, key) = (store.snapshot().ok()?, height_key(height));
-    let header: HeaderRow = decode(&snapshot.row(Table::Header, &key).ok()??).ok()?;
-    let body: Body = decode(&snapshot.row(Table::Body, &key).ok()??).ok()?;
-    Some(Block { header: header.header, body })
 }
 
 fn close_reason(offence: Offence) -> DisconnectReason {
@@ -157,7 +143,7 @@ fn close_reason(offence: Offence) -> DisconnectReason {
         | Offence::Evidence
         | Offence::Transaction
         | Offence::Block
-        | Offence::Unrequested
+        | Offence::Sync
         | Offence::Flood => DisconnectReason::Misbehaved,
     }
 }
