@@ -32,6 +32,25 @@ fn advance(last: Time, wall: Time, elapsed: Duration) -> Time {
     if wall >= last { wall } else { at_half_speed }
 }
 
+/// Measures how long something takes, in finer steps than [`now`] has.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "this module reads the clocks for everyone else")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Microseconds since the start.
+    #[must_use]
+    pub fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,17 @@
 //! TimeCoin's native node: the core, with sockets, files and a clock.
 
+pub mod api;
+pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod devnet;
 pub mod handle;
 pub mod http;
 pub mod identity;
 pub mod net;
+pub mod routes;
 pub mod rpc;
 pub mod run;
 pub mod store;
+pub mod web;

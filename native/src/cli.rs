@@ -1,0 +1,232 @@
+//! The command line: what there is to say, and what is said when it goes wrong.
+//!
+//! Results go to standard output, as JSON where a program may read them; logs and errors go to standard error.
+//! An error is one line, `error[code]: what happened: what to do`. Codes are stable. Exit status: 0 done, 1 it went
+//! wrong, 2 the command line is wrong.
+
+mod devnet;
+mod keys;
+mod node;
+mod rpc;
+mod spec;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::devnet::DevnetError;
+use crate::http::BindError;
+use crate::identity::IdentityError;
+use crate::run::{StartError, StopReason};
+use crate::store::StoreError;
+use timecoin_core::address::AddressError;
+use timecoin_core::driver::DriverError;
+use timecoin_core::node::RestoreError;
+use timecoin_core::schema::RowError;
+
+/// TimeCoin: full node, devnet, wallet and tools
+#[derive(Parser)]
+#[command(name = "timecoin", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node
+    Node(Box<node::NodeCommand>),
+    /// Run a network of validators on this machine, with payments
+    Devnet(devnet::DevnetCommand),
+    /// Make and show key files
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Call a method of a node's JSON-RPC
+    Rpc(rpc::RpcCommand),
+    /// Show chain specs
+    #[command(subcommand)]
+    Spec(spec::SpecCommand),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The node did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The node stopped.
+    #[error(transparent)]
+    Stop(StopReason),
+    /// A key file.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A node's RPC.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The devnet.
+    #[error(transparent)]
+    Devnet(#[from] DevnetError),
+    /// An address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The system refuses a thread, a terminal or a file.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+}
+
+impl CliError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => config_code(error),
+            Self::Start(error) => start_code(error),
+            Self::Stop(reason) => match reason {
+                StopReason::Requested => "stopped",
+                StopReason::Halted(_) => "halted",
+                StopReason::Failed(error) => driver_code(error),
+                StopReason::Panicked => "internal",
+            },
+            Self::Identity(error) => identity_code(error),
+            Self::Store(error) => store_code(error),
+            Self::Client(error) => client_code(error),
+            Self::Devnet(error) => error.code(),
+            Self::Address(_) => "address",
+            Self::System { .. } => "system",
+        }
+    }
+}
+
+fn config_code(error: &ConfigError) -> &'static str {
+    match error {
+        ConfigError::Unreadable { .. } => "config-unreadable",
+        ConfigError::Syntax { .. } => "config-syntax",
+        ConfigError::UnknownKey { .. } => "config-unknown-key",
+        ConfigError::Value { .. } => "config-value",
+        ConfigError::Spec { .. } => "chain-spec",
+        ConfigError::NoHome => "no-home",
+    }
+}
+
+pub(crate) fn start_code(error: &StartError) -> &'static str {
+    match error {
+        StartError::Store(error) => store_code(error),
+        StartError::Restore(error) => driver_code(error),
+        StartError::Bind(BindError::InUse { .. }) => "port-in-use",
+        StartError::Bind(BindError::NotAllowed { .. }) => "port-not-allowed",
+        StartError::Bind(BindError::Unusable { .. }) => "address-unusable",
+        StartError::Identity(error) => identity_code(error),
+        StartError::Thread(_) => "system",
+    }
+}
+
+fn driver_code(error: &DriverError<StoreError>) -> &'static str {
+    match error {
+        DriverError::Store(error) => store_code(error),
+        DriverError::Tree(_) => "data-damaged",
+        DriverError::Restore(error) => match error {
+            RestoreError::Genesis(_) => "chain-spec",
+            RestoreError::Forked => "forked",
+            RestoreError::Row(RowError::Version { .. }) => "data-version",
+            RestoreError::Row(RowError::Chain { .. }) => "data-other-chain",
+            RestoreError::Row(
+                RowError::Absent { .. }
+                | RowError::Damaged { .. }
+                | RowError::Mismatch(_)
+                | RowError::Tree(_),
+            ) => "data-damaged",
+        },
+    }
+}
+
+pub(crate) fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked { .. } => "data-locked",
+        StoreError::Newer { .. } => "data-newer",
+        StoreError::Absent { .. } => "data-absent",
+        StoreError::Occupied { .. } => "occupied",
+        StoreError::Damaged { .. } => "data-damaged",
+        StoreError::DiskFull { .. } => "disk-full",
+        StoreError::Io { .. } => "data-io",
+        StoreError::KeyTooLong { .. } => "internal",
+        StoreError::Failed => "data-failed",
+    }
+}
+
+fn identity_code(error: &IdentityError) -> &'static str {
+    match error {
+        IdentityError::Io { .. } => "key-file",
+        IdentityError::Exposed { .. } => "key-exposed",
+        IdentityError::Malformed { .. } => "key-malformed",
+        IdentityError::Entropy => "no-entropy",
+    }
+}
+
+pub(crate) fn client_code(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Url { .. } => "node-url",
+        ClientError::Unreachable { .. } => "node-unreachable",
+        ClientError::Closed | ClientError::Timeout => "node-silent",
+        ClientError::Refused { .. } => "rpc-refused",
+        ClientError::Form { .. } => "rpc-form",
+    }
+}
+
+/// Runs the command line this process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let done = match command {
+        Command::Node(command) => node::run(*command),
+        Command::Devnet(command) => devnet::run(command),
+        Command::Keys(command) => keys::run(command),
+        Command::Rpc(command) => rpc::run(command),
+        Command::Spec(command) => spec::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; there is nobody else to tell.
+            let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs an async command to its end.
+fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::System { what: "cannot start the runtime", error })?;
+    runtime.block_on(future)
+}
+
+/// Writes a line of result. A reader that went away ends the command silently, like other filters.
+fn print(line: impl std::fmt::Display) -> Result<(), CliError> {
+    let written = writeln!(std::io::stdout(), "{line}");
+    written.map_err(|error| CliError::System { what: "cannot write the result", error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,239 @@
+//! A steady stream of signed payments through the nodes' RPC, each timed from submission to finality.
+//!
+//! Every payment spends one coin of the faucet and makes change that pays again once it is final, so as many
+//! payments can be under way as the faucet has coins. The nodes take turns; finality is heard of from the node
+//! that took the payment.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use timecoin_core::amount::Amount;
+use timecoin_core::hash::Owner;
+use timecoin_core::keys::SecretKey;
+use timecoin_core::lock::Lock;
+use timecoin_core::node::Chain;
+use timecoin_core::transaction::{OutPoint, Output, SignedTransaction};
+use timecoin_core::vote::Height;
+use timecoin_core::wallet::build::TransactionBuilder;
+use timecoin_core::wallet::coins::Spendable;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::warn;
+
+use super::folder::{FAUCET, Folder, PAYEE};
+use crate::api::{Api, FinalityWatch};
+use crate::client::{Client, ClientError};
+use crate::clock::{self, Stopwatch};
+
+const AMOUNT: Amount = Amount(1_000_000);
+/// A payment not final after this long counts as failed.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
+const EXPIRES_AFTER_MS: u64 = 3_600_000;
+/// At the end, what is under way may still become final.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The newest measurements kept for the quantiles.
+const SAMPLES_MAX: usize = 100_000;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Median time from submission to finality, in milliseconds.
+    pub median_ms: f64,
+    /// What 99 in 100 payments do not exceed.
+    pub p99_ms: f64,
+    /// Payments that became final.
+    pub payments: u64,
+    /// Payments refused, lost or too late.
+    pub failed: u64,
+    /// Final payments per second.
+    pub tps: f64,
+    /// Blocks made final.
+    pub blocks: u64,
+    /// Validators.
+    pub validators: u16,
+    /// Seconds it was measured for.
+    pub seconds: f64,
+}
+
+/// A stream of payments.
+pub struct Payments {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    chain: Arc<Chain>,
+    nodes: Vec<PayingNode>,
+    key: SecretKey,
+    payee: Owner,
+    coins: Mutex<VecDeque<Spendable>>,
+    samples: Mutex<VecDeque<u64>>,
+    payments: AtomicU64,
+    failed: AtomicU64,
+    started: Stopwatch,
+    stopping: watch::Sender<bool>,
+}
+
+/// A connection for payments alone, so that nothing else delays them.
+struct PayingNode {
+    api: Api,
+    finality: FinalityWatch,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Payments {
+    /// Starts paying, `rate` times a second; 0 never.
+    ///
+    /// # Errors
+    /// If a node does not say which coins the faucet has.
+    pub(super) async fn start(
+        chain: Arc<Chain>,
+        urls: &[String],
+        folder: &Folder,
+        rate: u32,
+    ) -> Result<Self, ClientError> {
+        let mut nodes = Vec::new();
+        for url in urls {
+            let api = Api::new(Client::connect(url, None).await?);
+            nodes.push(PayingNode { finality: api.watch_finality().await?, api });
+        }
+        let key = folder.faucet().key_at(FAUCET).expect("an open folder has sound wallets");
+        let faucet = Lock::Key(key.public_key());
+        let payee = folder.faucet().owner_at(PAYEE).expect("an open folder has sound wallets");
+        let mut coins = Vec::new();
+        if let Some(node) = nodes.first().filter(|_| rate > 0) {
+            coins = node.api.unspent(chain.spec.consensus.network, &faucet.owner()).await?;
+        }
+        let spendable = |(outpoint, output)| Spendable { outpoint, output, lock: faucet.clone() };
+        let shared = Arc::new(Shared {
+            chain,
+            nodes,
+            payee,
+            coins: Mutex::new(coins.into_iter().map(spendable).collect()),
+            samples: Mutex::default(),
+            payments: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            started: Stopwatch::start(),
+            stopping: watch::Sender::new(false),
+            key,
+        });
+        let task = tokio::spawn(pay_steadily(shared.clone(), rate));
+        Ok(Self { shared, task })
+    }
+
+    /// What was measured so far.
+    #[must_use]
+    pub fn summary(&self, blocks: u64, validators: u16) -> Summary {
+        let mut samples: Vec<_> = lock(&self.shared.samples).iter().copied().collect();
+        samples.sort_unstable();
+        let quantile = |numerator: usize, denominator: usize| {
+            let at = samples.len().saturating_sub(1) * numerator / denominator;
+            samples.get(at).map_or(0.0, |us| (*us as f64 / 100.0).round() / 10.0)
+        };
+        let seconds = self.shared.started.elapsed_us() as f64 / 1e6;
+        let payments = self.shared.payments.load(Ordering::Relaxed);
+        Summary {
+            median_ms: quantile(1, 2),
+            p99_ms: quantile(99, 100),
+            payments,
+            failed: self.shared.failed.load(Ordering::Relaxed),
+            tps: (payments as f64 / seconds.max(1e-3) * 10.0).round() / 10.0,
+            blocks,
+            validators,
+            seconds: (seconds * 10.0).round() / 10.0,
+        }
+    }
+
+    /// Stops paying, waits for what is under way, and sums up.
+    pub(super) async fn finish(mut self, blocks: impl Fn() -> u64, validators: u16) -> Summary {
+        self.shared.stopping.send_replace(true);
+        let _ = timeout(DRAIN_TIMEOUT, &mut self.task).await;
+        self.task.abort();
+        self.summary(blocks(), validators)
+    }
+}
+
+async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
+    let mut stopping = shared.stopping.subscribe();
+    let mut under_way = JoinSet::new();
+    if rate > 0 {
+        let mut ticks = interval(Duration::from_secs(1) / rate);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut turn = 0usize;
+        loop {
+            tokio::select! {
+                () = crate::net::is_set(&mut stopping) => break,
+                _ = ticks.tick() => {}
+            }
+            while under_way.try_join_next().is_some() {}
+            let Some(coin) = lock(&shared.coins).pop_front() else { continue };
+            turn += 1;
+            under_way.spawn(pay(shared.clone(), coin, turn));
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// One payment; its change pays again.
+async fn pay(shared: Arc<Shared>, coin: Spendable, turn: usize) {
+    let Some(node) = shared.nodes.get(turn % shared.nodes.len().max(1)) else { return };
+    let Some((signed, change)) = shared.payment(coin) else { return };
+    let watch = Stopwatch::start();
+    let txid = signed.transaction.id();
+    let arrival = node.finality.expect(txid);
+    let finality = async {
+        node.api.submit(&signed).await?;
+        timeout(FINAL_TIMEOUT, arrival)
+            .await
+            .map_err(|_| ClientError::Timeout)?
+            .map_err(|_| ClientError::Closed)
+    };
+    let finality = finality.await;
+    let elapsed_us = watch.elapsed_us();
+    node.finality.forget(&txid);
+    match finality {
+        Ok(true) => {
+            shared.payments.fetch_add(1, Ordering::Relaxed);
+            let mut samples = lock(&shared.samples);
+            if samples.len() >= SAMPLES_MAX {
+                samples.pop_front();
+            }
+            samples.push_back(elapsed_us);
+            drop(samples);
+            lock(&shared.coins).push_back(change);
+        }
+        // The coin may be spent or not: it is left alone.
+        Ok(false) => {
+            warn!(%txid, "payment dropped");
+            shared.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(error) => {
+            warn!(%txid, %error, "payment failed");
+            shared.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    /// A signed payment from one coin, and the change it makes; none where the coin is too small.
+    fn payment(&self, coin: Spendable) -> Option<(SignedTransaction, Spendable)> {
+        let limits = self.chain.spec.consensus.rules(Height(0)).transaction_limits();
+        let expires_at = clock::now().plus(EXPIRES_AFTER_MS);
+        let lock = coin.lock.clone();
+        let unsigned = TransactionBuilder::new(self.chain.id, limits, expires_at)
+            .pay(self.payee, AMOUNT)
+            .fund(&[coin], lock.owner())
+            .ok()?;
+        let amount = unsigned.change?;
+        let outpoint = OutPoint { txid: unsigned.transaction.id(), index: 1 };
+        let change = Spendable { outpoint, output: Output { amount, owner: lock.owner() }, lock };
+        Some((unsigned.sign(core::slice::from_ref(&self.key)).ok()?, change))
+    }
+}
