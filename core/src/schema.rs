@@ -298,6 +298,13 @@ pub fn transaction_key(txid: &TxId) -> Key {
     txid.as_bytes().to_vec()
 }
 
+/// Row key of the certificate that a block was prepared in this view, kept beside the block while its height is
+/// open.
+#[must_use]
+pub fn prepared_key(height: Height, view: ViewNumber) -> Key {
+    [&height.0.to_be_bytes()[..], &view.0.to_be_bytes()].concat()
+}
+
 /// Row key of a block kept while its height is open.
 #[must_use]
 pub fn candidate_key(height: Height, block: &BlockId) -> Key {

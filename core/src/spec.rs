@@ -3,6 +3,8 @@
 //! The hash of its consensus part is the chain id. Bootstrap peers and checkpoints are outside it, so that they
 //! can change without making another chain. Rules are a table by height from day one.
 
+mod built_in;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::Network;
@@ -15,6 +17,8 @@ use crate::time::Time;
 use crate::transaction::{Class, Output, Tier, TransactionLimits};
 use crate::validators::VALIDATORS_MAX;
 use crate::vote::Height;
+
+pub use built_in::founder;
 
 /// A chain, as read from its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -213,6 +213,14 @@ impl Open {
         if formed {
             self.outputs.push(Output::Certificate(certificate.clone()));
         }
+        // A lock taken up after a restart has no proof until it is handed in again.
+        if data.phase == Phase::Prepare && data.block.is_some() {
+            let proved = data.block.map(|block| (block, data.view));
+            let held = [(self.round.valid, &mut self.valid), (self.round.locked, &mut self.locked)];
+            for (_, proof) in held.into_iter().filter(|(prepared, _)| *prepared == proved) {
+                proof.get_or_insert_with(|| certificate.clone());
+            }
+        }
         if is_decision {
             self.decided = Some(certificate);
         } else if data.phase == Phase::Prepare && data.block.is_some() && data.view < self.round.view {

@@ -15,6 +15,9 @@ use super::event::CheckedProposal;
 /// Most candidates kept: one per view that a proposal was seen in, and a few more for equivocators.
 pub(super) const CANDIDATES_MAX: usize = 16;
 
+/// A block that was asked for and did not come is asked of another peer.
+const WANT_AGAIN_MS: u64 = 500;
+
 /// How far a candidate has come.
 pub(super) enum Progress {
     /// Only the id is known, from votes or a certificate.
@@ -60,6 +63,11 @@ impl Candidates {
             asked: false,
             wanted: None,
         }))
+    }
+
+    /// When to ask for a candidate next.
+    pub(super) fn deadline(&self) -> Time {
+        self.0.values().map(Candidate::want_at).min().unwrap_or(Time::NEVER)
     }
 
     pub(super) fn candidate(&self, block: &BlockId) -> Option<&Candidate> {
@@ -115,6 +123,15 @@ impl Candidate {
                 }
             }
             self.complete();
+        }
+    }
+
+    /// When to ask somebody for it; never where that is not needed.
+    pub(super) fn want_at(&self) -> Time {
+        if self.is_wanting() {
+            self.wanted.map_or(Time(0), |(_, at)| at.plus(WANT_AGAIN_MS))
+        } else {
+            Time::NEVER
         }
     }
 

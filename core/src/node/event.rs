@@ -324,7 +324,6 @@ pub enum Serve {
 
 /// What the driver does after the batch is durable.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "effects are made and performed one at a time, never stored")]
 pub enum Effect {
     /// Send a frame to some peers.
     Send(Vec<PeerId>, Arc<[u8]>),

@@ -77,6 +77,7 @@ pub struct Node {
     consensus: Consensus,
     signer: Option<Signer>,
     quarantine: Option<Quarantine>,
+    listened: u64,
     candidates: Candidates,
     candidate_rows: BTreeSet<Key>,
     sign_rows: BTreeSet<(Height, Key)>,
@@ -143,10 +144,10 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Time {
         if self.halted {
-            Time::NEVER
-        } else {
-            self.consensus.deadline().min(self.peers.deadline()).min(self.sync.deadline())
+            return Time::NEVER;
         }
+        let wanted = if self.peers.is_empty() { Time::NEVER } else { self.candidates.deadline() };
+        self.consensus.deadline().min(self.peers.deadline()).min(self.sync.deadline()).min(wanted)
     }
 
     /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.

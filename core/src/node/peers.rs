@@ -23,8 +23,6 @@ const RELAY_DELAY_MS: u64 = 20;
 const PING_AFTER_MS: u64 = 10_000;
 /// A peer not heard from for this long is dropped.
 const SILENT_AFTER_MS: u64 = 30_000;
-/// A block that was asked for and did not come is asked of another peer.
-const WANT_AGAIN_MS: u64 = 500;
 /// Transaction ids remembered per peer, in each of two generations.
 const KNOWN_IDS_MAX: usize = 50_000;
 
@@ -77,6 +75,10 @@ impl Peers {
     pub(super) fn deadline(&self) -> Time {
         let relay = self.relay_at.unwrap_or(Time::NEVER);
         if self.peers.is_empty() { relay } else { relay.min(self.tick_at.unwrap_or(Time(0))) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.peers.is_empty()
     }
 
     pub(super) fn remove(&mut self, peer: &PeerId) {
@@ -228,7 +230,9 @@ impl Node {
             Message::Want(ids) => self.on_want(peer, &ids, step),
             Message::WantParts { block, positions } => {
                 let transactions = self.candidate_parts(&block, &positions);
-                self.send(vec![peer], &Message::Parts { block, transactions }, step);
+                if !transactions.is_empty() {
+                    self.send(vec![peer], &Message::Parts { block, transactions }, step);
+                }
             }
             Message::WantBlock(block) => {
                 if let Some(found) = self.open_block(&block) {
@@ -290,11 +294,10 @@ impl Node {
 
     /// Blocks that were asked for and did not come.
     fn want_again(&mut self, now: Time, step: &mut Step) {
-        let overdue = |at: Option<(PeerId, Time)>| at.is_none_or(|(_, at)| now.since(at) >= WANT_AGAIN_MS);
         let due: Vec<_> = self
             .candidates
             .iter_mut()
-            .filter(|(_, candidate)| candidate.is_wanting() && overdue(candidate.wanted))
+            .filter(|(_, candidate)| candidate.want_at() <= now)
             .map(|(block, _)| *block)
             .collect();
         for block in due {

@@ -12,7 +12,7 @@ use crate::peer::handshake::PeerId;
 use crate::rows::Batch;
 use crate::state::check_action;
 use crate::time::Time;
-use crate::transaction::{OutPoint, Output, TransactionError, VerifiedTransaction};
+use crate::transaction::{Action, OutPoint, Output, Transaction, TransactionError, VerifiedTransaction};
 
 use super::Node;
 use super::event::{Effect, Notice, Offence, Step, SubmitError, Ticket, TransactionPhase};
@@ -154,6 +154,21 @@ impl Node {
     pub(super) fn expire_pool(&mut self, step: &mut Step) {
         let expired = self.mempool.expire(self.state.header.time, &mut step.batch);
         step.effects.extend(expired.into_iter().map(|txid| Effect::Notice(Notice::Dropped(txid))));
+    }
+
+    /// Drops pending masternode business that the new registry refuses: no coin would ever be missing for it.
+    pub(super) fn drop_refused_actions(&mut self, now: Time, step: &mut Step) {
+        let (spec, state) = (&self.chain.spec.consensus, &self.state);
+        let rules = spec.rules(state.height().next());
+        let time = now.max(state.header.time.plus(rules.block_interval_min_ms));
+        let refused = |transaction: &&Arc<VerifiedTransaction>| {
+            let Transaction { action, expires_at, .. } = transaction.transaction();
+            *action != Action::Transfer
+                && check_action(spec, &self.chain.id, state, transaction, time.min(*expires_at)).is_err()
+        };
+        let refused: Vec<_> = self.mempool.iter().filter(refused).map(|refused| refused.txid()).collect();
+        let Step { batch, effects, .. } = step;
+        refused.iter().for_each(|txid| self.drop_pending(txid, batch, effects));
     }
 
     /// Drops a transaction the rules refuse.

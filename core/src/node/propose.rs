@@ -23,6 +23,9 @@ use super::candidates::{Candidates, Progress};
 use super::event::{Effect, Job, Notice, Offence, Step, TransactionPhase};
 use super::{Node, plan};
 
+/// A quarantined signer listens for its own key while this many blocks become final.
+const LISTEN_BLOCKS: u64 = 2;
+
 impl Node {
     /// The coins that validating a candidate touches.
     pub(super) fn candidate_coins(&self, block: &BlockId) -> Vec<(Owner, OutPoint)> {
@@ -41,6 +44,11 @@ impl Node {
     pub(super) fn build(&mut self, view: ViewNumber, now: Time, step: &mut Step) {
         let Some(proposer) = self.signer.as_ref().map(crate::consensus::Signer::public_key) else { return };
         let rules = self.chain.spec.consensus.rules(self.state.height().next());
+        // The height may have been decided since consensus asked.
+        let due = self.state.validators.validator(self.state.proposer(rules, view));
+        if due.is_none_or(|member| member.key != proposer) {
+            return;
+        }
         let time = now.max(self.state.header.time.plus(rules.block_interval_min_ms.max(1)));
         let certificate = self.consensus.parent_certificate().or(self.certificate.as_deref());
         let draft = Draft {
@@ -74,8 +82,11 @@ impl Node {
                     let Step { batch, effects, .. } = step;
                     self.drop_pending(&txid, batch, effects);
                 }
+                let is_bare = draft.transactions.is_empty() && draft.evidence.is_empty();
                 let draft = match culprit {
                     Some(txid) => without(draft, &txid),
+                    // Nothing left to leave out: the height moved on, or this view passes without a block of ours.
+                    None if is_bare => return,
                     None => Draft { transactions: Vec::new(), evidence: Vec::new(), ..draft },
                 };
                 step.jobs.push(Job::Derive(Box::new(draft)));
@@ -164,11 +175,15 @@ impl Node {
     /// Asks a peer for a block, or for what it lacks; again and elsewhere if the answer does not come.
     pub(super) fn want_block(&mut self, block: BlockId, now: Time, step: &mut Step) {
         let Some(candidate) = self.candidates.candidate_mut(&block) else { return };
+        if candidate.want_at() > now {
+            return;
+        }
         let last = candidate.wanted.map(|(peer, _)| peer);
         let Some(peer) = self.peers.next_after(last) else { return };
         candidate.wanted = Some((peer, now));
         let message = match candidate.lacking() {
-            positions if !positions.is_empty() => Message::WantParts { block, positions },
+            // Parts are at hand only while the height is open at the peer: the second time ask for the whole.
+            positions if !positions.is_empty() && last.is_none() => Message::WantParts { block, positions },
             _ => Message::WantBlock(block),
         };
         self.send(vec![peer], &message, step);
@@ -228,16 +243,25 @@ impl Node {
             block.body.transactions.iter().map(|signed| signed.transaction.id()).collect();
         let spent = changes.spent.iter().map(|(outpoint, _)| *outpoint);
         let removed = self.mempool.on_block(confirmed.iter().copied(), spent, &mut step.batch);
+        let registry_changed = !Arc::ptr_eq(&self.state.registry, &state.registry);
         self.turn_sets(&state);
         state.coins.prune();
         self.state = Arc::new(state);
         self.certificate = Some(Arc::new(certificate.clone()));
         self.drop_evidence(step);
+        if registry_changed {
+            self.drop_refused_actions(now, step);
+        }
         self.candidates = Candidates::default();
         self.context = self.make_context();
         if let Some(signer) = &mut self.signer {
             signer.observe_certificate(&certificate, &self.state.signers);
             signer.observe_height(height.next());
+            // Two blocks take at most two heartbeats on a live chain: whoever else uses the key was heard by then.
+            self.listened = if signer.quarantine().is_some() { self.listened + 1 } else { 0 };
+            if self.listened > LISTEN_BLOCKS {
+                signer.finish_listening();
+            }
         }
         step.effects.push(Effect::State(self.state.clone()));
         step.effects.push(Effect::Context(self.context.clone()));

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::block::Block;
 use crate::certificate::Certificate;
 use crate::codec::{decode, encode};
-use crate::consensus::{Consensus, SignRecord, Signer, SignerMemory};
+use crate::consensus::{Consensus, Input, SignRecord, Signer, SignerMemory};
 use crate::evidence::Evidence;
 use crate::hash::{ChainId, Hash};
 use crate::mempool::Mempool;
 use crate::rows::{Batch, Key, Table, Value};
-use crate::schema::{HeaderRow, RowError, SCHEMA_VERSION, TipRow, meta, row, signer_key, write_block};
+use crate::schema::{
+    HeaderRow, RowError, SCHEMA_VERSION, TipRow, meta, prepared_key, row, signer_key, write_block,
+};
 use crate::state::registry::Registry;
 use crate::state::tree::{CoinTree, PageKey};
 use crate::state::{ChainState, GenesisError, VerifiedEvidence, genesis};
@@ -137,6 +139,7 @@ impl Node {
             consensus: Consensus::new(),
             signer,
             quarantine: None,
+            listened: 0,
             candidates: Candidates::default(),
             candidate_rows: BTreeSet::new(),
             sign_rows: BTreeSet::new(),
@@ -164,8 +167,15 @@ impl Node {
             signer.observe_height(self.state.height().next());
             signer.restore(records.iter().copied());
         }
+        let mut prepared = Vec::new();
         for (key, value) in &stored.candidates {
             self.candidate_rows.insert(key.clone());
+            if let Ok(certificate) = decode::<Certificate>(value)
+                && *key == prepared_key(certificate.data.height, certificate.data.view)
+            {
+                prepared.push(certificate);
+                continue;
+            }
             let Ok(block) = decode::<Block>(value) else { continue };
             if block.header.parent == self.state.id {
                 let id = block.header.id();
@@ -189,6 +199,9 @@ impl Node {
         let open = self.state.height().next();
         let open_records = records.into_iter().filter(|record| record.vote.data.height == open).collect();
         self.start_height(now, open_records, &mut step);
+        for certificate in prepared.into_iter().filter(|prepared| prepared.data.height == open) {
+            self.consensus_input(Input::Certificate(certificate), now, &mut step);
+        }
         self.notice_quarantine(&mut step);
         Restored { node: self, step }
     }

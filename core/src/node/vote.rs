@@ -11,7 +11,7 @@ use crate::hash::BlockId;
 use crate::message::{Message, Proposal};
 use crate::peer::handshake::PeerId;
 use crate::rows::Table;
-use crate::schema::{candidate_key, sign_key};
+use crate::schema::{candidate_key, prepared_key, sign_key};
 use crate::state::registry::Status;
 use crate::state::{VerifiedCertificate, VerifiedEvidence};
 use crate::time::Time;
@@ -79,7 +79,8 @@ impl Node {
         Some(Input::Votes(vec![vote]))
     }
 
-    /// Makes a vote durable; with a Commit, also the block it is for, so that locks survive a power cut.
+    /// Makes a vote durable; with a Commit, also the block it is for and the proof that it was prepared: after a
+    /// power cut everywhere, a lock could neither be shown to others nor be released without them.
     fn keep_record(&mut self, record: &SignRecord, step: &mut Step) {
         let VoteData { phase, height, view, block, .. } = record.vote.data;
         let Some(key) = self.signer.as_ref().map(crate::consensus::Signer::public_key) else { return };
@@ -94,6 +95,11 @@ impl Node {
             if self.candidate_rows.insert(row.clone()) {
                 step.batch.put(Table::Candidate, row, encode(&applied.block));
             }
+        }
+        if let Some(certificate) = self.consensus.prepare_certificate(view) {
+            let row = prepared_key(height, view);
+            step.batch.put(Table::Candidate, row.clone(), encode(&certificate));
+            self.candidate_rows.insert(row);
         }
     }
 
@@ -153,6 +159,10 @@ impl Node {
         let mempool = &self.mempool;
         if let Some(candidate) = self.candidates.entry(block, now) {
             candidate.propose(checked, |txid| mempool.transaction(txid).cloned());
+            // Consensus may have asked before the proposal came, and does not ask twice.
+            if candidate.asked && matches!(candidate.progress, Progress::Complete(_)) {
+                step.jobs.push(Job::Validate(block));
+            }
             let lacking = candidate.lacking();
             if !lacking.is_empty() {
                 candidate.wanted = Some((peer, now));
