@@ -1,3 +1,4 @@
-//! What tests of the whole need, and the measurements.
+//! What tests of the whole need: the simulator, and the measurements.
 
 pub mod bench;
+pub mod sim;

@@ -1,0 +1,91 @@
+//! `sim`: runs the simulator over many seeds (`cargo xtask sim`).
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use timecoin_tests::sim::{Options, Summary, run};
+
+const USAGE: &str = "\
+Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--steps-max N]
+
+  --seeds N      how many seeds
+  --start S      the first seed (0)
+  --json         one line of JSON per seed that fails, and a summary
+  --verbose      a line for every seed
+  --log          what happens as it happens, on standard error
+  --heights H    faults stop once this height is final (100)
+  --nodes N      validators at genesis; without it the seed decides among 1, 4 and 7
+  --steps-max N  a run that has not ended after so many steps has failed (2000000)
+";
+
+#[derive(Default)]
+struct Arguments {
+    seeds: Option<u64>,
+    start: u64,
+    json: bool,
+    verbose: bool,
+    options: Options,
+    /// What a replay needs besides the seed.
+    replay: String,
+}
+
+fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
+    let mut arguments = Arguments::default();
+    while let Some(name) = list.next() {
+        match name.as_str() {
+            "--json" => arguments.json = true,
+            "--verbose" => arguments.verbose = true,
+            "--log" => arguments.options.log = true,
+            _ => {
+                let number: u64 = list.next()?.parse().ok()?;
+                match name.as_str() {
+                    "--seeds" => arguments.seeds = Some(number),
+                    "--start" => arguments.start = number,
+                    "--heights" => arguments.options.heights = number,
+                    "--nodes" => {
+                        arguments.options.nodes = Some(usize::try_from(number).ok().filter(|n| *n > 0)?)
+                    }
+                    "--steps-max" => arguments.options.steps_max = number,
+                    _ => return None,
+                }
+                if !["--seeds", "--start"].contains(&name.as_str()) {
+                    arguments.replay.push_str(&format!(" {name} {number}"));
+                }
+            }
+        }
+    }
+    arguments.seeds.is_some().then_some(arguments)
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = parse(std::env::args().skip(1)) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let begin = now();
+    let mut summary = Summary::default();
+    for seed in (arguments.start..).take(arguments.seeds.unwrap_or(0) as usize) {
+        let outcome = run(seed, &arguments.options);
+        summary.add(&outcome);
+        if arguments.json && (arguments.verbose || outcome.failure.is_some()) {
+            println!("{}", outcome.to_json());
+        } else if let Some(failure) = &outcome.failure {
+            println!("seed {seed} FAILED: {failure}\n  again: {}", outcome.replay(&arguments.replay));
+        } else if arguments.verbose {
+            let (heights, steps, trace) = (outcome.heights, outcome.steps, outcome.trace);
+            println!("seed {seed}: {heights} heights, {steps} steps, trace {trace}");
+        }
+    }
+    let elapsed_ms = begin.elapsed().as_millis() as u64;
+    if arguments.json {
+        println!("{}", summary.to_json(elapsed_ms));
+    } else {
+        println!("{}", summary.to_text(elapsed_ms));
+    }
+    if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only clock here measures the simulator itself")]
+fn now() -> Instant {
+    Instant::now()
+}

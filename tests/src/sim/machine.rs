@@ -1,0 +1,190 @@
+//! One computer: a node, the store it lives on, a clock that may be wrong, and a network card that may be frozen.
+//! It is the driver of its node, as `native` and `web` are: plan, step, perform.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use timecoin_core::block::Block;
+use timecoin_core::certificate::Certificate;
+use timecoin_core::codec::{decode, encode};
+use timecoin_core::driver::{DriverError, restore, serve, step};
+use timecoin_core::keys::SecretKey;
+use timecoin_core::mempool::MempoolLimits;
+use timecoin_core::node::{Chain, Effect, Event, Job, Node, NodeConfig, Offence, PlanContext, Serve, plan};
+use timecoin_core::peer::handshake::PeerId;
+use timecoin_core::rows::{ReadSet, Table};
+use timecoin_core::schema::{HeaderRow, height_key};
+use timecoin_core::store::{MemoryError, MemoryStore, Store};
+use timecoin_core::time::Time;
+use timecoin_core::vote::Height;
+
+use super::scenario::START;
+
+/// Why a machine stopped in the middle of an event.
+pub(super) enum Stop {
+    /// The store failed: the node is gone until the machine restarts.
+    Store,
+    /// The driver failed for a reason that no fault explains.
+    Broken(DriverError<MemoryError>),
+    /// The node holds that an honest peer offended.
+    Accused(PeerId, Offence),
+}
+
+/// A computer on the network.
+pub(super) struct Machine {
+    pub(super) peer: PeerId,
+    pub(super) operator: SecretKey,
+    /// How often the operator key was replaced.
+    pub(super) rotation: u64,
+    /// The operator knows that the present key has signed nothing that the store does not remember.
+    pub(super) vouched: bool,
+    pub(super) store: MemoryStore,
+    pub(super) node: Option<Node>,
+    /// How far the clock is off.
+    pub(super) skew_ms: i64,
+    /// Receives nothing and does nothing; what is sent to it waits.
+    pub(super) frozen: bool,
+    /// What waits.
+    pub(super) inbox: Vec<Event>,
+    /// When the next tick is scheduled, in global time.
+    pub(super) tick_at: u64,
+    /// Ticks in a row after which the next was already due.
+    pub(super) spins: u32,
+    /// The store has lost what was durable: the next start comes back to an earlier state.
+    pub(super) forgetful: bool,
+    /// The disk is full: the next commit fails.
+    pub(super) full: bool,
+    /// Copies of the store, oldest first.
+    pub(super) backups: Vec<MemoryStore>,
+    chain: Arc<Chain>,
+    context: Option<Arc<PlanContext>>,
+    clock: Time,
+    born: bool,
+}
+
+impl Machine {
+    /// A new computer, switched off.
+    pub(super) fn new(chain: &Arc<Chain>, identity: &SecretKey, operator: SecretKey, skew_ms: i64) -> Self {
+        Self {
+            peer: PeerId(identity.public_key()),
+            operator,
+            rotation: 0,
+            vouched: false,
+            store: MemoryStore::default(),
+            node: None,
+            skew_ms,
+            frozen: false,
+            inbox: Vec::new(),
+            tick_at: u64::MAX,
+            spins: 0,
+            forgetful: false,
+            full: false,
+            backups: Vec::new(),
+            chain: chain.clone(),
+            context: None,
+            clock: Time(0),
+            born: true,
+        }
+    }
+
+    /// Its clock: off by the skew, and never going back.
+    pub(super) fn clock(&mut self, now: u64) -> Time {
+        let shown = START.0.saturating_add(now).saturating_add_signed(self.skew_ms);
+        self.clock = self.clock.max(Time(shown));
+        self.clock
+    }
+
+    /// When its clock will show `time`.
+    pub(super) fn global(&self, time: Time) -> u64 {
+        time.0.saturating_add_signed(-self.skew_ms).saturating_sub(START.0)
+    }
+
+    /// Switches it on.
+    pub(super) fn boot(&mut self, now: u64) -> Result<Vec<Effect>, Stop> {
+        let config = NodeConfig {
+            chain: self.chain.clone(),
+            operator: Some(self.operator.clone()),
+            mempool: MempoolLimits::default(),
+        };
+        let clock = self.clock(now);
+        let restored = restore(config, &self.store, core::mem::take(&mut self.born), clock);
+        let (node, effects) = ready(restored).map_err(stop)?;
+        self.context = Some(node.context().clone());
+        self.node = Some(node);
+        self.spins = 0;
+        Ok(effects)
+    }
+
+    /// The power fails: of the commits since the last sync, the first `kept` survive.
+    pub(super) fn crash(&mut self, kept: usize) {
+        self.store.crash(kept);
+        self.node = None;
+        self.context = None;
+        self.frozen = false;
+        self.full = false;
+        self.inbox.clear();
+        self.tick_at = u64::MAX;
+    }
+
+    /// Checks events against the node's present context, all at once as workers would.
+    pub(super) fn plan(&self, events: Vec<Event>) -> Result<Vec<Job>, Stop> {
+        let Some(context) = &self.context else { return Ok(Vec::new()) };
+        let planned = events.into_iter().map(|event| plan(context, event));
+        let jobs: Result<Vec<_>, _> = planned.collect();
+        let jobs = jobs.map_err(|(peer, offence)| Stop::Accused(peer, offence))?;
+        Ok(jobs.into_iter().flatten().collect())
+    }
+
+    /// Does one job. The context it publishes is in force at once.
+    pub(super) fn work(&mut self, job: Job, now: u64) -> Result<Vec<Effect>, Stop> {
+        let clock = self.clock(now);
+        let Some(node) = &mut self.node else { return Ok(Vec::new()) };
+        let effects = ready(step(node, &self.store, job, clock)).map_err(stop)?;
+        for effect in &effects {
+            if let Effect::Context(context) = effect {
+                self.context = Some(context.clone());
+            }
+        }
+        Ok(effects)
+    }
+
+    /// The newest final height.
+    pub(super) fn height(&self) -> Option<Height> {
+        self.node.as_ref().map(|node| node.state().height())
+    }
+
+    /// Whether it takes part right now.
+    pub(super) fn is_live(&self) -> bool {
+        self.node.is_some() && !self.frozen
+    }
+
+    /// A final block and its certificate, from the store.
+    pub(super) fn stored_block(&self, height: Height) -> Option<(Block, Option<Certificate>)> {
+        let mut reads = ReadSet::default();
+        let key = height_key(height);
+        reads.insert(Table::Header, key.clone());
+        reads.insert(Table::Body, key.clone());
+        let view = ready(self.store.load(&reads)).ok()?;
+        let row: HeaderRow = decode(view.row(Table::Header, &key)?).ok()?;
+        let body = decode(view.row(Table::Body, &key)?).ok()?;
+        Some((Block { header: row.header, body }, row.certificate))
+    }
+
+    /// The frame that answers a peer from the store.
+    pub(super) fn served(&self, question: Serve) -> Option<Arc<[u8]>> {
+        let answer = ready(serve(&self.store, question)).ok()??;
+        Some(encode(&answer).into())
+    }
+}
+
+/// The value of a future over a memory store.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("a memory store never makes anyone wait")
+}
+
+fn stop(error: DriverError<MemoryError>) -> Stop {
+    match error {
+        DriverError::Store(MemoryError) => Stop::Store,
+        DriverError::Tree(_) | DriverError::Restore(_) => Stop::Broken(error),
+    }
+}

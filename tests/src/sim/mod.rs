@@ -1,0 +1,118 @@
+//! The simulator: whole networks of real nodes in one thread, in virtual time, fixed entirely by a seed.
+//!
+//! It is the third driver of the core, beside `native` and `web`: the same `plan`, `driver::restore`,
+//! `driver::step`, with a network and disks that fail on purpose.
+//!
+//! | file | what |
+//! |---|---|
+//! | `scenario` | what a seed decides before the start |
+//! | `world` | machines, the queue of occurrences, virtual time, the trace |
+//! | `machine` | one computer: node, store, clock |
+//! | `effects` | what nodes do to the world |
+//! | `network` | sessions, and what becomes of frames; the seam for senders that lie |
+//! | `links` | sessions opened and broken, machines switched off |
+//! | `faults` | what goes wrong, when and for how long |
+//! | `healing` | the end of faults, and the liveness checks after it |
+//! | `workload` | what users do |
+//! | `checks` | what must hold after every step, and independent books |
+//! | `failure`, `report` | what can be found, and how it is told |
+//!
+//! Invariants: one stream of chance per run; nothing reads a clock; occurrences are ordered by time and number,
+//! so equal seeds give equal traces. It simulates honest nodes only; it does not simulate bandwidth.
+
+mod checks;
+mod effects;
+mod failure;
+mod faults;
+mod healing;
+mod links;
+mod machine;
+mod network;
+mod report;
+mod rng;
+mod scenario;
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use failure::Failure;
+pub use report::{Outcome, Summary};
+
+use timecoin_core::hash::Hash;
+use world::{Stage, World};
+
+/// How a seed is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Validators at genesis; where it is not said, the seed decides among 1, 4 and 7.
+    pub nodes: Option<usize>,
+    /// Faults stop once this height is final.
+    pub heights: u64,
+    /// A run that has not ended after so many steps has failed.
+    pub steps_max: u64,
+    /// Tell what happens as it happens, on standard error.
+    pub log: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: None, heights: 100, steps_max: 2_000_000, log: false }
+    }
+}
+
+/// Runs a seed to its end.
+#[must_use]
+pub fn run(seed: u64, options: &Options) -> Outcome {
+    let mut world = None;
+    let ran = catch_unwind(AssertUnwindSafe(|| play(world.insert(World::new(seed, options)), options)));
+    let failure = match ran {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            Some(Failure::Panic(text.unwrap_or_default()))
+        }
+    };
+    match world {
+        Some(world) => outcome(seed, &world, failure),
+        None => Outcome {
+            seed,
+            validators: 0,
+            heights: 0,
+            transactions: 0,
+            steps: 0,
+            virtual_ms: 0,
+            views: Default::default(),
+            faults: Default::default(),
+            trace: Hash::ZERO,
+            failure,
+        },
+    }
+}
+
+fn play(world: &mut World, options: &Options) -> Result<(), Failure> {
+    while world.stage != Stage::Settled {
+        if world.steps >= options.steps_max {
+            return Err(Failure::Endless { steps: world.steps, machines: world.describe() });
+        }
+        world.advance()?;
+    }
+    let mut machines = world.machines.iter().enumerate();
+    machines.try_for_each(|(at, machine)| world.checks.replay(at, machine))
+}
+
+fn outcome(seed: u64, world: &World, failure: Option<Failure>) -> Outcome {
+    Outcome {
+        seed,
+        validators: world.scenario.validators,
+        heights: world.checks.top().0,
+        transactions: world.checks.ledger.confirmed.len() as u64,
+        steps: world.steps,
+        virtual_ms: world.now,
+        views: world.checks.views.clone(),
+        faults: world.faults.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
+        trace: world.trace(),
+        failure,
+    }
+}
