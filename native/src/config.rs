@@ -32,7 +32,7 @@ pub struct Settings {
     /// Chain: main, test, dev, or the path of a chain spec file
     #[arg(long, value_name = "NAME|FILE")]
     pub chain: Option<String>,
-    /// Data folder [default: ~/.timecoin/<chain>]
+    /// Data folder [default: ~/.timecoin/CHAIN]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
     /// Where to listen for peers, RPC and the web app [default: 127.0.0.1 and the network's port]
