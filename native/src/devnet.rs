@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use timecoin_core::node::Chain;
 use tokio::time::{interval, sleep};
 
 use crate::api::Api;
@@ -30,7 +29,7 @@ use crate::clock;
 
 pub use folder::{Folder, Wallet};
 pub use genesis::{Founder, spec};
-pub use payments::{Payments, Summary};
+pub use payments::{Payments, Purse, Summary};
 pub use process::{NodeProcess, NodeSetup};
 use report::Report;
 
@@ -180,11 +179,10 @@ async fn observe(
     for node in nodes.iter_mut() {
         apis.push(Arc::new(connect(node).await?));
     }
-    let chain = Arc::new(Chain::new(folder.chain().clone()));
     let mut report = Report::new(config, folder, &apis).await?;
     report.start()?;
     let urls: Vec<_> = nodes.iter().map(|node| node.url().to_owned()).collect();
-    let payments = Payments::start(chain, &urls, folder, config.rate).await?;
+    let payments = Payments::start(&urls, folder, config.rate).await?;
     let time_is_over = async {
         match config.seconds {
             Some(seconds) => sleep(Duration::from_secs(seconds)).await,

@@ -168,6 +168,7 @@ impl Folder {
     pub fn node(&self, number: u16, ports: &[u16]) -> NodeSetup {
         let data = self.path.join(format!("node-{number}"));
         let own = ports.get(usize::from(number)).copied().unwrap_or_default();
+        let others = ports.iter().filter(|port| **port != own);
         NodeSetup {
             number,
             program: PathBuf::new(),
@@ -176,12 +177,8 @@ impl Folder {
             log: data.join("node.log"),
             data,
             port: own,
-            // One session per pair is enough: each dials the ones before it.
-            peers: ports
-                .iter()
-                .take(usize::from(number))
-                .map(|port| format!("ws://127.0.0.1:{port}/p2p"))
-                .collect(),
+            // All of them: whichever of two starts later finds the other at once.
+            peers: others.map(|port| format!("ws://127.0.0.1:{port}/p2p")).collect(),
             web: None,
         }
     }

@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
+use super::DevnetError;
 use super::folder::{FAUCET, Folder, PAYEE};
 use crate::api::{Api, FinalityWatch};
 use crate::client::{Client, ClientError};
@@ -66,16 +67,59 @@ pub struct Payments {
 }
 
 struct Shared {
-    chain: Arc<Chain>,
+    purse: Purse,
     nodes: Vec<PayingNode>,
-    key: SecretKey,
-    payee: Owner,
-    coins: Mutex<VecDeque<Spendable>>,
     samples: Mutex<VecDeque<u64>>,
     payments: AtomicU64,
     failed: AtomicU64,
     started: Stopwatch,
     stopping: watch::Sender<bool>,
+}
+
+/// The faucet's coins, ready to be spent.
+pub struct Purse {
+    chain: Chain,
+    key: SecretKey,
+    payee: Owner,
+    coins: Mutex<VecDeque<Spendable>>,
+}
+
+impl Purse {
+    /// The coins that the faucet of this devnet has, as a node says.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub async fn open(node: &Api, folder: &Folder) -> Result<Self, ClientError> {
+        let chain = Chain::new(folder.chain().clone());
+        let key = folder.faucet().key_at(FAUCET).expect("an open folder has sound wallets");
+        let payee = folder.faucet().owner_at(PAYEE).expect("an open folder has sound wallets");
+        let lock = Lock::Key(key.public_key());
+        let coins = node.unspent(chain.spec.consensus.network, &lock.owner()).await?;
+        let spendable = |(outpoint, output)| Spendable { outpoint, output, lock: lock.clone() };
+        let coins = coins.into_iter().map(spendable).collect();
+        Ok(Self { chain, key, payee, coins: Mutex::new(coins) })
+    }
+
+    /// A signed payment, and the change that may be put back once it is final; none where no coin is left.
+    pub fn payment(&self) -> Option<(SignedTransaction, Spendable)> {
+        let coin = lock(&self.coins).pop_front()?;
+        let limits = self.chain.spec.consensus.rules(Height(0)).transaction_limits();
+        let expires_at = clock::now().plus(EXPIRES_AFTER_MS);
+        let lock = coin.lock.clone();
+        let unsigned = TransactionBuilder::new(self.chain.id, limits, expires_at)
+            .pay(self.payee, AMOUNT)
+            .fund(&[coin], lock.owner())
+            .ok()?;
+        let amount = unsigned.change?;
+        let outpoint = OutPoint { txid: unsigned.transaction.id(), index: 1 };
+        let change = Spendable { outpoint, output: Output { amount, owner: lock.owner() }, lock };
+        Some((unsigned.sign(core::slice::from_ref(&self.key)).ok()?, change))
+    }
+
+    /// Puts a coin back.
+    pub fn put(&self, coin: Spendable) {
+        lock(&self.coins).push_back(coin);
+    }
 }
 
 /// A connection for payments alone, so that nothing else delays them.
@@ -93,36 +137,21 @@ impl Payments {
     ///
     /// # Errors
     /// If a node does not say which coins the faucet has.
-    pub(super) async fn start(
-        chain: Arc<Chain>,
-        urls: &[String],
-        folder: &Folder,
-        rate: u32,
-    ) -> Result<Self, ClientError> {
+    pub(super) async fn start(urls: &[String], folder: &Folder, rate: u32) -> Result<Self, DevnetError> {
         let mut nodes = Vec::new();
         for url in urls {
             let api = Api::new(Client::connect(url, None).await?);
             nodes.push(PayingNode { finality: api.watch_finality().await?, api });
         }
-        let key = folder.faucet().key_at(FAUCET).expect("an open folder has sound wallets");
-        let faucet = Lock::Key(key.public_key());
-        let payee = folder.faucet().owner_at(PAYEE).expect("an open folder has sound wallets");
-        let mut coins = Vec::new();
-        if let Some(node) = nodes.first().filter(|_| rate > 0) {
-            coins = node.api.unspent(chain.spec.consensus.network, &faucet.owner()).await?;
-        }
-        let spendable = |(outpoint, output)| Spendable { outpoint, output, lock: faucet.clone() };
+        let first = nodes.first().ok_or(DevnetError::Count { max: 0 })?;
         let shared = Arc::new(Shared {
-            chain,
+            purse: Purse::open(&first.api, folder).await?,
             nodes,
-            payee,
-            coins: Mutex::new(coins.into_iter().map(spendable).collect()),
             samples: Mutex::default(),
             payments: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             started: Stopwatch::start(),
             stopping: watch::Sender::new(false),
-            key,
         });
         let task = tokio::spawn(pay_steadily(shared.clone(), rate));
         Ok(Self { shared, task })
@@ -173,18 +202,17 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
                 _ = ticks.tick() => {}
             }
             while under_way.try_join_next().is_some() {}
-            let Some(coin) = lock(&shared.coins).pop_front() else { continue };
+            let Some((signed, change)) = shared.purse.payment() else { continue };
             turn += 1;
-            under_way.spawn(pay(shared.clone(), coin, turn));
+            under_way.spawn(pay(shared.clone(), signed, change, turn));
         }
     }
     while under_way.join_next().await.is_some() {}
 }
 
 /// One payment; its change pays again.
-async fn pay(shared: Arc<Shared>, coin: Spendable, turn: usize) {
+async fn pay(shared: Arc<Shared>, signed: SignedTransaction, change: Spendable, turn: usize) {
     let Some(node) = shared.nodes.get(turn % shared.nodes.len().max(1)) else { return };
-    let Some((signed, change)) = shared.payment(coin) else { return };
     let watch = Stopwatch::start();
     let txid = signed.transaction.id();
     let arrival = node.finality.expect(txid);
@@ -207,7 +235,7 @@ async fn pay(shared: Arc<Shared>, coin: Spendable, turn: usize) {
             }
             samples.push_back(elapsed_us);
             drop(samples);
-            lock(&shared.coins).push_back(change);
+            shared.purse.put(change);
         }
         // The coin may be spent or not: it is left alone.
         Ok(false) => {
@@ -218,22 +246,5 @@ async fn pay(shared: Arc<Shared>, coin: Spendable, turn: usize) {
             warn!(%txid, %error, "payment failed");
             shared.failed.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl Shared {
-    /// A signed payment from one coin, and the change it makes; none where the coin is too small.
-    fn payment(&self, coin: Spendable) -> Option<(SignedTransaction, Spendable)> {
-        let limits = self.chain.spec.consensus.rules(Height(0)).transaction_limits();
-        let expires_at = clock::now().plus(EXPIRES_AFTER_MS);
-        let lock = coin.lock.clone();
-        let unsigned = TransactionBuilder::new(self.chain.id, limits, expires_at)
-            .pay(self.payee, AMOUNT)
-            .fund(&[coin], lock.owner())
-            .ok()?;
-        let amount = unsigned.change?;
-        let outpoint = OutPoint { txid: unsigned.transaction.id(), index: 1 };
-        let change = Spendable { outpoint, output: Output { amount, owner: lock.owner() }, lock };
-        Some((unsigned.sign(core::slice::from_ref(&self.key)).ok()?, change))
     }
 }

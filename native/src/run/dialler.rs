@@ -34,6 +34,11 @@ pub(super) async fn keep_dialling(network: Network, url: String, mut sessions: w
                 debug!(%url, "not an address of another node");
                 return;
             }
+            // There is a session that the peer opened; it will open the next one, too.
+            Err(ConnectError::Handshake(
+                HandshakeError::Refused(Refusal::Duplicate)
+                | HandshakeError::Rejected { refusal: Refusal::Duplicate, .. },
+            )) => pause = PAUSE_MAX,
             Err(error) => {
                 if pause == PAUSE_MAX {
                     info!(%url, %error, "cannot connect");
