@@ -33,6 +33,7 @@ pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod tool;
 pub mod transaction;
 pub mod validators;
 pub mod vote;

@@ -25,3 +25,10 @@ pub fn verify_signature(public_key: &str, message: &str, signature: &str) -> Res
 pub fn verify_key(public_key: &str) -> Result<bool, JsError> {
     Ok(public_key.parse::<PublicKey>()?.check().is_ok())
 }
+
+/// Answers one line of a line-JSON tool: the same bytes as `timecoin tool COMMAND`. Never throws.
+#[must_use]
+#[wasm_bindgen]
+pub fn tool(command: &str, line: &str) -> String {
+    timecoin_core::tool::run(command, line)
+}
