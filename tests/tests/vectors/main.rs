@@ -7,6 +7,7 @@ mod bech32m;
 mod bip39;
 mod codec;
 mod ed25519;
+mod golden;
 mod light_client;
 mod rfc6962;
 mod slip10;
