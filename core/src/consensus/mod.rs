@@ -34,8 +34,6 @@ mod timers;
 pub mod votes;
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

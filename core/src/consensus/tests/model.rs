@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::validators::{Validator, ValidatorIndex, ValidatorSet};
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
 
-use super::{Consensus, HeightStart, Input, Output, SignRecord, Signer, SignerMemory, Timeouts};
+use crate::consensus::{Consensus, HeightStart, Input, Output, SignRecord, Signer, SignerMemory, Timeouts};
 
 pub(super) const CHAIN: ChainId = ChainId(Hash([7; 32]));
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
@@ -57,6 +57,130 @@ pub(super) fn height_start(height: u64, set: &Arc<ValidatorSet>, me: Option<Vali
         parent_certificate: None,
         records: Vec::new(),
     }
+}
+
+/// One engine among `keys.len()` validators, whose surroundings a test plays.
+pub(super) struct Bench {
+    pub(super) engine: Consensus,
+    pub(super) set: Arc<ValidatorSet>,
+    pub(super) keys: Vec<SecretKey>,
+    pub(super) height: Height,
+    pub(super) now: Time,
+}
+
+impl Bench {
+    /// At height 5, as a validator that does not propose in view 0, with work to do.
+    pub(super) fn new(weights: &[u64]) -> Self {
+        let mut bench = Self::idle(weights);
+        bench.give(Input::Work);
+        bench
+    }
+
+    /// The same without work, right after the parent block.
+    pub(super) fn idle(weights: &[u64]) -> Self {
+        let (set, _) = validators(weights);
+        let proposer = set.proposer(5, 0, |_| false);
+        let me = (0..set.len() as ValidatorIndex).rev().find(|index| *index != proposer).unwrap_or(0);
+        Self::of(weights, Some(me))
+    }
+
+    pub(super) fn of(weights: &[u64], me: Option<ValidatorIndex>) -> Self {
+        let (set, keys) = validators(weights);
+        let mut bench = Self { engine: Consensus::new(), set, keys, height: Height(5), now: Time(10_000) };
+        let start = bench.start(me);
+        bench.give(Input::Start(start));
+        bench
+    }
+
+    pub(super) fn start(&self, me: Option<ValidatorIndex>) -> HeightStart {
+        HeightStart { parent_time: self.now, ..height_start(self.height.0, &self.set, me) }
+    }
+
+    pub(super) fn proposer(&self, view: u32) -> ValidatorIndex {
+        self.set.proposer(self.height.0, view, |_| false)
+    }
+
+    pub(super) fn give(&mut self, input: Input) -> Vec<Output> {
+        let outputs = self.engine.handle(input, self.now);
+        assert!(self.engine.vote_count() <= 22 * self.set.len(), "vote memory is bounded");
+        outputs
+    }
+
+    pub(super) fn vote(
+        &self,
+        from: ValidatorIndex,
+        phase: Phase,
+        view: u32,
+        block: Option<BlockId>,
+        valid_view: Option<u32>,
+    ) -> Vote {
+        let valid_view = valid_view.map(ViewNumber);
+        let data = VoteData { phase, height: self.height, view: ViewNumber(view), block, valid_view };
+        Vote::sign(data, from, &CHAIN, &self.keys[usize::from(from)])
+    }
+
+    pub(super) fn votes(
+        &mut self,
+        from: impl IntoIterator<Item = ValidatorIndex>,
+        phase: Phase,
+        view: u32,
+        block: Option<BlockId>,
+    ) -> Vec<Output> {
+        let votes = from.into_iter().map(|from| self.vote(from, phase, view, block, None)).collect();
+        self.give(Input::Votes(votes))
+    }
+
+    pub(super) fn propose(&mut self, view: u32, block: BlockId) -> Vec<Output> {
+        let vote = self.vote(self.proposer(view), Phase::PrePrepare, view, Some(block), None);
+        self.give(Input::Proposal(vote, None))
+    }
+
+    pub(super) fn accept(&mut self, block: BlockId) -> Vec<Output> {
+        self.give(Input::BlockVerdict { block, valid: true })
+    }
+
+    pub(super) fn certificate(
+        &self,
+        from: impl IntoIterator<Item = ValidatorIndex>,
+        phase: Phase,
+        view: u32,
+        block: Option<BlockId>,
+    ) -> Certificate {
+        let votes: Vec<_> = from.into_iter().map(|from| self.vote(from, phase, view, block, None)).collect();
+        Certificate::from_votes(votes[0].data, &votes, &self.set).expect("a quorum")
+    }
+
+    /// Waits for the next deadline.
+    pub(super) fn wait(&mut self) -> Vec<Output> {
+        self.now = self.now.max(self.engine.deadline());
+        self.give(Input::Tick)
+    }
+
+    /// Waits until a vote is asked for, for at most 20 deadlines.
+    pub(super) fn wait_for_vote(&mut self) -> VoteData {
+        for _ in 0..20 {
+            if let [data, ..] = signs(&self.wait())[..] {
+                return data;
+            }
+        }
+        panic!("no vote was asked for")
+    }
+
+    pub(super) fn view(&self) -> u32 {
+        self.engine.state().expect("a height is open").view.0
+    }
+}
+
+/// The votes asked for.
+pub(super) fn signs(outputs: &[Output]) -> Vec<VoteData> {
+    let sign = |output: &Output| if let Output::Sign(data) = output { Some(*data) } else { None };
+    outputs.iter().filter_map(sign).collect()
+}
+
+/// The evidence reported.
+pub(super) fn evidence(outputs: &[Output]) -> Vec<Evidence> {
+    let evidence = |output: &Output| if let Output::Evidence(found) = output { Some(*found) } else { None };
+    outputs.iter().filter_map(evidence).collect()
 }
 
 /// SplitMix64.
@@ -270,6 +394,9 @@ impl Model {
         }
         if data.phase == Phase::PrePrepare {
             self.broadcast_proposal(at, record.vote);
+            if self.faults.liar && at == 0 {
+                self.lie(data);
+            }
             let certificate = self.certificate_of(at, data);
             return Some(Input::Proposal(record.vote, certificate));
         }
@@ -291,12 +418,17 @@ impl Model {
 
     /// Node 0 tells some of the others something else.
     fn lie(&mut self, data: VoteData) {
-        let other = if self.dice.percent(50) { None } else { Some(block(1_000_000 + self.dice.below(3))) };
+        let nil = data.phase != Phase::PrePrepare && self.dice.percent(50);
+        let other = if nil { None } else { Some(block(1_000_000 + self.dice.below(3))) };
         let lie = VoteData { block: other, valid_view: None, ..data };
         let vote = Vote::sign(lie, 0, &CHAIN, &self.keys[0]);
         for to in 1..self.nodes.len() {
             if self.dice.percent(50) {
-                self.send(to, Message::Votes(vec![vote]));
+                let lie = match data.phase {
+                    Phase::PrePrepare => Message::Proposal(vote, None),
+                    Phase::Prepare | Phase::Commit => Message::Votes(vec![vote]),
+                };
+                self.send(to, lie);
             }
         }
     }

@@ -1,11 +1,18 @@
 //! Properties of the whole machine: agreement, no conflicting signature, progress, bounded memory.
 
+mod cases;
+mod demand;
+mod model;
+mod recovery;
+mod sign;
+mod votes;
+
 use proptest::prelude::*;
 
 use crate::time::Time;
 use crate::vote::{Phase, VoteData};
 
-use super::model::{Faults, Model};
+use self::model::{Faults, Model};
 
 const QUIET: Faults =
     Faults { loss: 0, duplicate: 0, crash: 0, freeze: 0, delay_max_ms: 20, liar: false, invalid: 0 };
@@ -18,6 +25,36 @@ fn quiet_networks_decide_in_view_0() {
         let heights = model.heights();
         assert!(heights.iter().all(|height| *height >= 50), "{weights:?} reached {heights:?}");
         assert_eq!(model.view_max.0, 0, "{weights:?}");
+    }
+}
+
+#[test]
+fn a_crash_at_any_vote_never_signs_twice() {
+    for seed in 0..24 {
+        // Three in ten votes are durable but never sent, because the node dies in between.
+        let faults = Faults { crash: 30, ..QUIET };
+        let mut model = Model::new(&[1; 4], seed, faults);
+        model.run(Time(60_000));
+        let before = model.heights();
+        model.heal();
+        model.run(Time(200_000));
+        let after = model.heights();
+        assert!(after.iter().min() > before.iter().max(), "seed {seed}: {before:?} then {after:?}");
+        assert!(model.evidence.is_empty(), "seed {seed}: {:?}", model.evidence);
+    }
+}
+
+/// Case 1 with a whole network: the liar proposes two blocks, one to each half.
+#[test]
+fn lying_proposers_become_evidence_and_do_not_stall() {
+    for seed in 0..12 {
+        let mut model = Model::new(&[1; 4], seed, Faults { liar: true, ..QUIET });
+        model.run(Time(150_000));
+        assert!(model.heights().iter().all(|height| *height >= 15), "seed {seed}: {:?}", model.heights());
+        let proposals =
+            model.evidence.iter().filter(|evidence| evidence.first.data.phase == Phase::PrePrepare);
+        assert!(proposals.count() > 0, "seed {seed}: two proposals by one proposer are evidence");
+        assert!(model.evidence.iter().all(|evidence| evidence.first.validator == 0), "seed {seed}");
     }
 }
 
