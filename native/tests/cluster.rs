@@ -1,5 +1,7 @@
 //! Real processes: nodes that are killed without warning, and what the others and they themselves make of it.
 
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test, and says where")]
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -47,7 +47,7 @@ const LAYERS: &[(&str, Siblings, &[&str])] = &[
 const SIDE: &[(&str, &str, &[&str])] = &[
     ("wallet", "rules", &[]),
     ("rpc", "rules", &[]),
-    ("tool", "rules", &["wallet"]),
+    ("tool", "messages", &["wallet"]),
     ("testing", "driver", &["wallet"]),
 ];
 
