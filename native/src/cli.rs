@@ -9,6 +9,7 @@ mod keys;
 mod node;
 mod rpc;
 mod spec;
+mod tool;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     /// Show chain specs
     #[command(subcommand)]
     Spec(spec::SpecCommand),
+    /// Answer lines of JSON on standard input, one each
+    Tool(tool::ToolCommand),
 }
 
 /// Why a command failed.
@@ -196,9 +199,14 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Rpc(command) => rpc::run(command),
         Command::Spec(command) => spec::run(&command),
+        Command::Tool(command) => tool::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // The reader has what it wanted.
+        Err(CliError::System { error, .. }) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             // Standard error may be closed; there is nobody else to tell.
             let _ = writeln!(std::io::stderr(), "error[{}]: {error}", error.code());

@@ -67,6 +67,19 @@ pub fn run(command: &str, line: &str) -> String {
     answer.unwrap_or_else(|error| json!({ "error": error.to_json() })).to_string()
 }
 
+/// Answers one line of bytes, as a pipe hands it over. Text that is not UTF-8 is refused rather than repaired: a
+/// repaired passphrase would be another one.
+#[must_use]
+pub fn run_bytes(command: &str, line: &[u8]) -> String {
+    match core::str::from_utf8(line) {
+        Ok(line) => run(command, line),
+        Err(error) => {
+            let message = format!("not UTF-8 from byte {} on", error.valid_up_to());
+            json!({ "error": ToolError::new("malformed-json", message).to_json() }).to_string()
+        }
+    }
+}
+
 /// Why a line has no answer.
 struct ToolError {
     code: &'static str,
