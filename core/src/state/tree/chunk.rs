@@ -5,12 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::coin::{Coin, Coins, Level, OwnerId};
 use super::key::{PageKey, Position, Prefix};
-use super::leaf::{Content, OwnerLeaf};
-use super::multiproof::{BRANCH, COINS, LEAF, Part, write_whole};
-use super::node::{Node, Summary};
+use super::multiproof::{BRANCH, COINS, LEAF, write_whole};
+use super::node::{Node, Part, Summary};
 use super::proof::ProofError;
-use super::rows::{Level, Scope, unloaded};
+use super::rows::Scope;
+use super::view::{Leaf, Top, View};
 use super::wire::{Packed, write_coins};
 use super::{CoinTree, TreeError};
 use crate::codec::{FRAME_SIZE_MAX, Wire};
@@ -43,7 +44,7 @@ impl Chunk {
     pub fn build(tree: &CoinTree, from: &Position, coins_max: u64) -> Result<Self, TreeError> {
         let left = coins_max.clamp(1, CHUNK_COINS_MAX);
         let mut writer = Writer { out: Vec::new(), from: *from, left };
-        writer.subtree(&tree.root, Prefix::ROOT, None)?;
+        writer.subtree(View::Node(&tree.root), Prefix::ROOT, None)?;
         Ok(Self(Packed(writer.out)))
     }
 
@@ -85,55 +86,60 @@ struct Writer {
 }
 
 impl Writer {
-    fn subtree<L: Part>(
+    fn subtree<L: Level>(
         &mut self,
-        node: &Node<L>,
+        view: View<'_, L>,
         prefix: Prefix,
         scope: Scope<'_>,
     ) -> Result<(), TreeError> {
-        let summary = node.summary();
-        let (first, last) = Position::range(scope.map(|owner| &owner.key), &prefix);
+        let owner = scope.map(|id| &id.key);
+        let count = view.count();
+        let (first, last) = Position::range(owner, &prefix);
         let is_past = first >= self.from;
-        if summary.count == 0 || last < self.from || is_past && self.left == 0 {
-            write_whole(&mut self.out, &summary);
+        if count == 0 || last < self.from || is_past && self.left == 0 {
+            write_whole(&mut self.out, &view.summary(prefix.bits()));
             return Ok(());
         }
-        if is_past && summary.count <= self.left {
-            self.left -= summary.count;
-            return self.coins(node, prefix, scope);
+        let missing = || TreeError::Missing(PageKey::new(owner, prefix, count));
+        if is_past
+            && count <= self.left
+            && let Some(coins) = view.coins()
+        {
+            self.left -= count;
+            self.coins(&coins);
+            return Ok(());
         }
-        match node {
-            Node::Branch(branch) => {
+        match view.top(prefix.bits()) {
+            Top::Branch(left, right) => {
                 self.out.push(BRANCH);
-                self.subtree(&branch.left, prefix.child(false), scope)?;
-                self.subtree(&branch.right, prefix.child(true), scope)
+                self.subtree(left, prefix.child(false), scope)?;
+                self.subtree(right, prefix.child(true), scope)
             }
-            Node::Leaf(leaf) => match leaf.content() {
-                Content::Owner(owner) => self.owner(owner),
-                // Whether it lies before `from` shows only in full.
-                Content::Coin(_) => self.coins(node, prefix, scope),
-            },
-            Node::Empty | Node::Stub(_) => Err(unloaded(node, prefix, scope)),
+            Top::Leaf(Leaf::Owner(id, coins)) => self.owner(id, coins),
+            // Whether it lies before `from` shows only in full.
+            Top::Leaf(Leaf::Coin(coin)) => {
+                self.coins(&[coin]);
+                Ok(())
+            }
+            Top::Empty | Top::Stub(_) => Err(missing()),
         }
     }
 
-    fn owner(&mut self, owner: &OwnerLeaf) -> Result<(), TreeError> {
+    fn owner(&mut self, id: &OwnerId, coins: View<'_, Coins>) -> Result<(), TreeError> {
         self.out.push(LEAF);
-        self.out.extend_from_slice(owner.id.owner.as_bytes());
-        self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id))
+        self.out.extend_from_slice(id.owner.as_bytes());
+        self.subtree(coins, Prefix::ROOT, Some(id))
     }
 
     #[inline(never)]
-    fn coins<L: Level>(&mut self, node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Result<(), TreeError> {
-        let coins = L::coins(node, scope).ok_or_else(|| unloaded(node, prefix, scope))?;
+    fn coins(&mut self, coins: &[&Coin]) {
         self.out.push(COINS);
         let at = self.out.len();
         self.out.extend([0; 2]);
-        let runs = write_coins(&mut self.out, &coins);
+        let runs = write_coins(&mut self.out, coins);
         if let Some(place) = self.out.get_mut(at..at + 2) {
             place.copy_from_slice(&runs.to_le_bytes());
         }
-        Ok(())
     }
 }
 
@@ -151,14 +157,14 @@ impl Found {
         prefix: Prefix,
         scope: Scope<'_>,
     ) -> Result<(), ProofError> {
-        match node {
-            Node::Empty => Ok(()),
-            Node::Branch(branch) => {
+        match &node.part {
+            Part::Empty => Ok(()),
+            Part::Branch(branch) => {
                 self.subtree(&branch.left, prefix.child(false), scope)?;
                 self.subtree(&branch.right, prefix.child(true), scope)
             }
-            Node::Stub(_) => {
-                let (first, last) = Position::range(scope.map(|owner| &owner.key), &prefix);
+            Part::Stub => {
+                let (first, last) = Position::range(scope.map(|id| &id.key), &prefix);
                 if last < self.from {
                     return Ok(());
                 }
@@ -168,19 +174,18 @@ impl Found {
                 self.next.get_or_insert(first);
                 Ok(())
             }
-            Node::Leaf(leaf) => match (leaf.content(), scope) {
-                (Content::Owner(owner), _) => self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id)),
-                (Content::Coin(coin), Some(id)) => {
-                    let position = Position { owner: id.key, coin: coin.key };
-                    if position < self.from {
-                        return Ok(());
-                    }
-                    self.coins.push(coin.coin(&id.owner));
-                    // A coin beyond what was left out belongs to another chunk.
-                    if self.next.is_some() { Err(ProofError::OffTopic) } else { Ok(()) }
-                }
-                (Content::Coin(_), None) => Err(ProofError::Malformed),
-            },
+            Part::Large(large) => {
+                let owner = L::owner(large);
+                self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id))
+            }
+            Part::Page(coins) => {
+                let found = coins.iter().filter(|coin| coin.position() >= self.from);
+                let before = self.coins.len();
+                self.coins.extend(found.map(|coin| (coin.outpoint, coin.output())));
+                // Coins beyond what was left out belong to another chunk.
+                let is_beyond = self.next.is_some() && self.coins.len() > before;
+                if is_beyond { Err(ProofError::OffTopic) } else { Ok(()) }
+            }
         }
     }
 }
@@ -198,24 +203,24 @@ impl Search {
         if last < self.from || first >= self.from && self.left == 0 {
             return;
         }
-        match node {
-            Node::Empty => {}
-            Node::Stub(summary) => {
-                self.keys.push(PageKey::new(scope, prefix, summary.count));
-                self.left = self.left.saturating_sub(summary.count);
+        match &node.part {
+            Part::Empty => {}
+            Part::Stub => {
+                self.keys.push(PageKey::new(scope, prefix, node.count()));
+                self.left = self.left.saturating_sub(node.count());
             }
-            Node::Branch(branch) => {
+            Part::Branch(branch) => {
                 self.subtree(&branch.left, prefix.child(false), scope);
                 self.subtree(&branch.right, prefix.child(true), scope);
             }
-            Node::Leaf(leaf) => match leaf.content() {
-                Content::Owner(owner) => self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id.key)),
-                Content::Coin(coin) => {
-                    let before =
-                        scope.is_some_and(|owner| Position { owner: *owner, coin: coin.key } < self.from);
-                    self.left -= u64::from(!before && self.left > 0);
-                }
-            },
+            Part::Large(large) => {
+                let owner = L::owner(large);
+                self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id.key));
+            }
+            Part::Page(coins) => {
+                let found = coins.iter().filter(|coin| coin.position() >= self.from).count() as u64;
+                self.left = self.left.saturating_sub(found);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::leaf::{coin_key, owner_key};
+use super::coin::{coin_key, owner_key};
 use super::rows::PAGE_COINS;
 use crate::hash::{Hash, Owner};
 use crate::transaction::OutPoint;

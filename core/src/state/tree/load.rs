@@ -1,11 +1,9 @@
 //! What must be in memory before something can be done, and how it gets there and out again.
 
-use std::sync::Arc;
-
+use super::coin::{Level, owner_key};
 use super::key::{PageKey, Position, Prefix, bit};
-use super::leaf::{CoinLeaf, Content, Leaf, OwnerLeaf};
-use super::node::{Node, Summary};
-use super::rows::{BAND_LEVELS, Level, PAGE_COINS, Scope, decode_row};
+use super::node::{Node, Part, Summary};
+use super::rows::{BAND_LEVELS, PAGE_COINS, Scope, decode_row};
 use super::{CoinTree, TreeError};
 use crate::hash::{Hash, Owner};
 use crate::transaction::OutPoint;
@@ -48,9 +46,13 @@ impl CoinTree {
     /// The rows to graft before all coins of `owner` can be read or proved. Ask again until nothing is missing.
     #[must_use]
     pub fn missing_coins(&self, owner: &Owner) -> Vec<PageKey> {
-        let mut keys = Vec::from_iter(self.missing_balance(owner));
-        if let Ok(Some(leaf)) = self.owner_leaf(owner) {
-            unloaded_below(&leaf.coins, Prefix::ROOT, Some(&leaf.id.key), &mut keys);
+        let key = owner_key(owner);
+        let mut keys = Vec::new();
+        match self.root.descend(&key, 0) {
+            (Node { part: Part::Large(large), .. }, _) if large.id.key == key => {
+                unloaded_below(&large.coins, Prefix::ROOT, Some(&key), &mut keys);
+            }
+            _ => keys.extend(self.missing_balance(owner)),
         }
         keys
     }
@@ -65,20 +67,18 @@ impl CoinTree {
                 *place.ok_or(TreeError::Unexpected(*key))? = content;
             }
             Some(owner_key) => {
-                let (Node::Leaf(leaf), depth) = self.root.descend(owner_key, 0, |_| ()) else {
-                    return Err(TreeError::Unexpected(*key));
-                };
-                if leaf.id.key != *owner_key || leaf.coins.count() <= PAGE_COINS {
+                let (node, depth) = self.root.descend(owner_key, 0);
+                let Part::Large(large) = &node.part else { return Err(TreeError::Unexpected(*key)) };
+                if large.id.key != *owner_key || large.coins.count() <= PAGE_COINS {
                     return Err(TreeError::Unexpected(*key));
                 }
-                let Some(content) = row_content(&leaf.coins, key, row, Some(&leaf.id))? else {
+                let Some(content) = row_content(&large.coins, key, row, Some(&large.id))? else {
                     return Ok(());
                 };
                 let loaded = content.resident();
-                let place = match self.root.place(&Prefix::of(owner_key, depth), loaded) {
-                    Some(Node::Leaf(leaf)) => Arc::make_mut(leaf).coins.place(key.prefix(), loaded),
-                    _ => None,
-                };
+                let place = self.root.place(&Prefix::of(owner_key, depth), loaded);
+                let coins = place.and_then(|leaf| leaf.large_coins(loaded));
+                let place = coins.and_then(|coins| coins.place(key.prefix(), loaded));
                 *place.ok_or(TreeError::Unexpected(*key))? = content;
             }
         }
@@ -87,26 +87,25 @@ impl CoinTree {
 
     /// Drops all coins from memory and keeps the upper levels, about one branch and a half per page.
     pub fn prune(&mut self) {
-        self.root = pruned(&self.root);
+        self.root.prune();
     }
 }
 
 /// Every row of a subtree that is not in memory and that what is in memory can name.
-pub(super) fn unloaded_below<L: Leaf>(
+pub(super) fn unloaded_below<L: Level>(
     node: &Node<L>,
     prefix: Prefix,
     scope: Option<&Hash>,
     keys: &mut Vec<PageKey>,
 ) {
-    match node {
-        Node::Empty => {}
-        Node::Stub(summary) => keys.push(PageKey::new(scope, prefix, summary.count)),
-        Node::Leaf(leaf) => {
-            if let Content::Owner(owner) = leaf.content() {
-                unloaded_below(&owner.coins, Prefix::ROOT, Some(&owner.id.key), keys);
-            }
+    match &node.part {
+        Part::Empty | Part::Page(_) => {}
+        Part::Stub => keys.push(PageKey::new(scope, prefix, node.count())),
+        Part::Large(large) => {
+            let owner = L::owner(large);
+            unloaded_below(&owner.coins, Prefix::ROOT, Some(&owner.id.key), keys);
         }
-        Node::Branch(branch) => {
+        Part::Branch(branch) => {
             unloaded_below(&branch.left, prefix.child(false), scope, keys);
             unloaded_below(&branch.right, prefix.child(true), scope, keys);
         }
@@ -125,33 +124,30 @@ fn unloaded_for<L: Level>(
         return;
     }
     let (count, touched) = (node.count(), positions.len() as u64);
-    if matches!(node, Node::Stub(_)) || may_become_page(count, touched) {
+    if matches!(node.part, Part::Stub) || may_become_page(count, touched) {
         return unloaded_below(node, prefix, scope, keys);
     }
-    match node {
-        Node::Empty | Node::Stub(_) => {}
-        Node::Leaf(leaf) => {
-            if let Content::Owner(owner) = leaf.content() {
-                let from = positions.partition_point(|position| position.owner < owner.id.key);
-                let (_, own) = positions.split_at(from);
-                let (own, _) = own.split_at(own.partition_point(|position| position.owner == owner.id.key));
-                unloaded_for(&owner.coins, Prefix::ROOT, own, Some(&owner.id.key), keys);
-            }
+    match &node.part {
+        Part::Empty | Part::Stub | Part::Page(_) => {}
+        Part::Large(large) => {
+            let owner = L::owner(large);
+            let from = positions.partition_point(|position| position.owner < owner.id.key);
+            let (_, own) = positions.split_at(from);
+            let (own, _) = own.split_at(own.partition_point(|position| position.owner == owner.id.key));
+            unloaded_for(&owner.coins, Prefix::ROOT, own, Some(&owner.id.key), keys);
         }
-        Node::Branch(branch) => {
-            let split = positions.partition_point(|position| !bit(L::key_of(position), prefix.bits()));
+        Part::Branch(branch) => {
+            let split = positions.partition_point(|position| !bit(L::key(position), prefix.bits()));
             let (left, right) = positions.split_at(split);
             unloaded_for(&branch.left, prefix.child(false), left, scope, keys);
             unloaded_for(&branch.right, prefix.child(true), right, scope, keys);
             // A side left alone moves up if it is a leaf. In a lower tree only a page can be one.
-            for (side, (going, going_positions), staying_positions) in
-                [(true, (&branch.left, left), right), (false, (&branch.right, right), left)]
-            {
-                let (staying, _) = branch.sides(side);
-                let may_empty = going.count() <= going_positions.len() as u64;
-                let alone = L::HOLDS_MANY && may_empty && staying_positions.is_empty();
-                if let (true, Node::Stub(summary)) = (alone, staying) {
-                    keys.push(PageKey::new(scope, prefix.child(side), summary.count));
+            for (side, going, staying) in [(true, left, right), (false, right, left)] {
+                let (stays, goes) = branch.sides(side);
+                let may_empty = goes.count() <= going.len() as u64;
+                let alone = L::HOLDS_MANY && may_empty && staying.is_empty();
+                if alone && matches!(stays.part, Part::Stub) {
+                    keys.push(PageKey::new(scope, prefix.child(side), stays.count()));
                 }
             }
         }
@@ -173,7 +169,7 @@ fn row_content<L: Level>(
     let prefix = key.prefix();
     let mut node = root;
     for depth in 0..prefix.bits() {
-        let Node::Branch(branch) = node else { return Err(TreeError::Unexpected(*key)) };
+        let Part::Branch(branch) = &node.part else { return Err(TreeError::Unexpected(*key)) };
         if node.count() <= PAGE_COINS {
             return Err(TreeError::Unexpected(*key));
         }
@@ -184,38 +180,9 @@ fn row_content<L: Level>(
     if !is_row || count == 0 || key.is_page() != (count <= PAGE_COINS) {
         return Err(TreeError::Unexpected(*key));
     }
-    let Node::Stub(summary) = node else { return Ok(None) };
-    let content = row.and_then(|row| decode_row(row, prefix, scope, summary));
+    if !matches!(node.part, Part::Stub) {
+        return Ok(None);
+    }
+    let content = row.and_then(|row| decode_row(row, prefix, scope, &node.summary()));
     content.map(Some).ok_or(TreeError::Damaged(*key))
-}
-
-fn pruned<L: Prune>(node: &Node<L>) -> Node<L> {
-    if node.resident() == 0 {
-        return node.clone();
-    }
-    match node {
-        _ if node.count() <= PAGE_COINS => Node::stub(node.summary()),
-        Node::Branch(branch) => Node::branch_of(node.summary(), pruned(&branch.left), pruned(&branch.right)),
-        Node::Leaf(leaf) => Node::Leaf(L::pruned(leaf)),
-        Node::Empty | Node::Stub(_) => node.clone(),
-    }
-}
-
-/// Pruning within a leaf.
-trait Prune: Leaf {
-    fn pruned(leaf: &Arc<Self>) -> Arc<Self>;
-}
-
-impl Prune for OwnerLeaf {
-    fn pruned(leaf: &Arc<Self>) -> Arc<Self> {
-        let mut leaf = Self::clone(leaf);
-        leaf.coins = pruned(&leaf.coins);
-        Arc::new(leaf)
-    }
-}
-
-impl Prune for CoinLeaf {
-    fn pruned(leaf: &Arc<Self>) -> Arc<Self> {
-        Arc::clone(leaf)
-    }
 }

@@ -22,19 +22,18 @@
 //! [`CoinTree::changed_rows`] names the rows to write. What a coin may be spent by is not its concern.
 
 mod chunk;
+mod coin;
 mod key;
-mod leaf;
 mod load;
 mod multiproof;
 mod node;
 mod proof;
 mod rows;
+mod view;
 mod wire;
 
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +49,10 @@ pub use rows::{PAGE_COINS, RowChange, page_coins};
 
 use crate::hash::{Hash, Owner};
 use crate::transaction::{OutPoint, Output};
+use coin::{Coin, Coins, OwnerId, Owners, coin_key, owner_key};
 use key::Prefix;
-use leaf::{CoinLeaf, OwnerId, OwnerLeaf, coin_key, owner_key};
-use node::{Change, Node, update};
+use node::{Node, Updater};
+use view::{Leaf, Top, View};
 
 /// Why the tree cannot be read or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +111,7 @@ impl Op {
 /// The set of unspent outputs, committed to. Cloning shares everything.
 #[derive(Clone)]
 pub struct CoinTree {
-    root: Node<OwnerLeaf>,
+    root: Node<Owners>,
 }
 
 impl Default for CoinTree {
@@ -124,7 +124,7 @@ impl CoinTree {
     /// No coins.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { root: Node::Empty }
+        Self { root: Node::EMPTY }
     }
 
     /// A tree of which only the summary is known; the rest is loaded on demand.
@@ -135,145 +135,118 @@ impl CoinTree {
 
     /// Root hash, total amount and number of coins.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub const fn summary(&self) -> Summary {
         self.root.summary()
     }
 
     /// How many coins are in memory.
     #[must_use]
-    pub fn resident(&self) -> u64 {
+    pub const fn resident(&self) -> u64 {
         self.root.resident()
     }
 
     /// Applies changes in order and gives the new summary. On an error nothing has changed.
     pub fn apply(&mut self, ops: &[Op]) -> Result<Summary, TreeError> {
-        let items = sorted(ops);
-        let changes: Vec<OwnerChange<'_>> =
-            items.chunk_by(|a, b| a.owner_key == b.owner_key).filter_map(OwnerChange::new).collect();
-        self.root = update(&self.root, 0, &changes, None)?;
+        self.root = Updater::new(None).update(&self.root, 0, &sorted(ops))?;
         Ok(self.summary())
     }
 
     /// The coin at `outpoint` if it is unspent and `owner`'s.
     pub fn coin(&self, owner: &Owner, outpoint: &OutPoint) -> Result<Option<Output>, TreeError> {
-        let Some(leaf) = self.owner_leaf(owner)? else { return Ok(None) };
+        let owner_key = owner_key(owner);
+        let Some(coins) = self.coins_of(&owner_key)? else { return Ok(None) };
         let key = coin_key(outpoint);
-        match leaf.coins.descend(&key, 0, |_| ()) {
-            (Node::Leaf(coin), _) if coin.key == key => {
-                Ok(Some(Output { amount: coin.amount, owner: *owner }))
-            }
-            (node, depth) => known_absent(node, Some(&leaf.id.key), &key, depth).map(|()| None),
+        match coins.descend(&key, |_, _| ()) {
+            (Top::Leaf(Leaf::Coin(coin)), _) if coin.key == key => Ok(Some(coin.output())),
+            (Top::Stub(summary), depth) => Err(missing(Some(&owner_key), &key, depth, &summary)),
+            _ => Ok(None),
         }
     }
 
     /// Everything `owner` has: the summary of the owner's tree.
     pub fn balance(&self, owner: &Owner) -> Result<Summary, TreeError> {
-        Ok(self.owner_leaf(owner)?.map_or(Summary::EMPTY, |leaf| leaf.coins.summary()))
+        Ok(self.coins_of(&owner_key(owner))?.map_or(Summary::EMPTY, |coins| coins.summary(0)))
     }
 
-    fn owner_leaf(&self, owner: &Owner) -> Result<Option<&Arc<OwnerLeaf>>, TreeError> {
-        let key = owner_key(owner);
-        match self.root.descend(&key, 0, |_| ()) {
-            (Node::Leaf(leaf), _) if leaf.id.key == key => Ok(Some(leaf)),
-            (node, depth) => known_absent(node, None, &key, depth).map(|()| None),
+    /// The lower tree of the owner with this key.
+    fn coins_of(&self, key: &Hash) -> Result<Option<View<'_, Coins>>, TreeError> {
+        match View::Node(&self.root).descend(key, |_, _| ()) {
+            (Top::Leaf(Leaf::Owner(id, coins)), _) if id.key == *key => Ok(Some(coins)),
+            (Top::Stub(summary), depth) => Err(missing(None, key, depth, &summary)),
+            _ => Ok(None),
         }
     }
 }
 
-/// Where a search ended without its leaf, it is absent, unless the end is not in memory.
-fn known_absent<L>(node: &Node<L>, scope: Option<&Hash>, key: &Hash, depth: u16) -> Result<(), TreeError> {
-    match node {
-        Node::Stub(summary) => {
-            Err(TreeError::Missing(PageKey::new(scope, Prefix::of(key, depth), summary.count)))
-        }
-        _ => Ok(()),
-    }
+/// The search for `key` ended at a stub.
+fn missing(scope: Option<&Hash>, key: &Hash, depth: u16, summary: &Summary) -> TreeError {
+    TreeError::Missing(PageKey::new(scope, Prefix::of(key, depth), summary.count))
 }
 
-/// A change with its keys.
+/// A change with where it happens.
 struct Item<'a> {
-    owner_key: Hash,
-    coin_key: Hash,
+    position: Position,
     op: &'a Op,
 }
 
-/// In key order; changes of one coin keep their order.
+/// In the tree's order; changes of one coin keep theirs.
 fn sorted(ops: &[Op]) -> Vec<Item<'_>> {
     let mut items: Vec<Item<'_>> = Vec::with_capacity(ops.len());
     for op in ops {
         let (outpoint, output) = op.coin();
         // One owner's coins mostly come together.
-        let owner_key = match items.last() {
-            Some(last) if last.op.coin().1.owner == output.owner => last.owner_key,
+        let owner = match items.last() {
+            Some(last) if last.op.coin().1.owner == output.owner => last.position.owner,
             _ => owner_key(&output.owner),
         };
-        items.push(Item { owner_key, coin_key: coin_key(outpoint), op });
+        items.push(Item { position: Position { owner, coin: coin_key(outpoint) }, op });
     }
-    items.sort_by(|a, b| (&a.owner_key, &a.coin_key).cmp(&(&b.owner_key, &b.coin_key)));
+    items.sort_by_key(|item| item.position);
     items
 }
 
-/// All changes to one owner's coins; never none.
-struct OwnerChange<'a> {
-    id: OwnerId,
-    items: &'a [Item<'a>],
+/// Applies sorted changes to sorted coins; the outcome replaces what is in `merged`.
+fn merge(coins: &[Coin], items: &[Item<'_>], merged: &mut Vec<Coin>) -> Result<(), TreeError> {
+    merged.clear();
+    merged.reserve(coins.len() + items.len());
+    let mut rest = coins;
+    for changes in items.chunk_by(|a, b| a.position == b.position) {
+        let Some(Item { position, .. }) = changes.first() else { continue };
+        let (before, from) = rest.split_at(rest.partition_point(|coin| coin.position() < *position));
+        merged.extend_from_slice(before);
+        let (present, after) = match from.split_first() {
+            Some((coin, after)) if coin.position() == *position => (Some(*coin), after),
+            _ => (None, from),
+        };
+        merged.extend(change_coin(present, changes)?);
+        rest = after;
+    }
+    merged.extend_from_slice(rest);
+    for changes in items.chunk_by(|a, b| a.position.owner == b.position.owner) {
+        let Some(Item { position: Position { owner, .. }, .. }) = changes.first() else { continue };
+        let from = merged.partition_point(|coin| coin.id.key < *owner);
+        let own = merged.iter_mut().skip(from).take_while(|coin| coin.id.key == *owner);
+        own.for_each(|coin| coin.owner_hash = Hash::ZERO);
+    }
+    Ok(())
 }
 
-impl<'a> OwnerChange<'a> {
-    fn new(items: &'a [Item<'a>]) -> Option<Self> {
-        let first = items.first()?;
-        let id = OwnerId { key: first.owner_key, owner: first.op.coin().1.owner };
-        Some(Self { id, items })
+/// Applies all changes at one position in order.
+fn change_coin(mut coin: Option<Coin>, changes: &[Item<'_>]) -> Result<Option<Coin>, TreeError> {
+    for Item { position, op } in changes {
+        coin = match (op, coin) {
+            (Op::Insert(outpoint, output), None) => {
+                let id = OwnerId { key: position.owner, owner: output.owner };
+                let coin = Coin::new(id, position.coin, *outpoint, output.amount);
+                Some(coin.ok_or(TreeError::Overflow)?)
+            }
+            (Op::Insert(outpoint, _), Some(_)) => return Err(TreeError::AlreadyPresent(*outpoint)),
+            (Op::Remove(outpoint, _), None) => return Err(TreeError::NotPresent(*outpoint)),
+            (Op::Remove(outpoint, output), Some(coin)) if coin.amount != output.amount => {
+                return Err(TreeError::WrongOutput(*outpoint));
+            }
+            (Op::Remove(..), Some(_)) => None,
+        };
     }
-}
-
-impl Change<OwnerLeaf> for OwnerChange<'_> {
-    fn key(&self) -> &Hash {
-        &self.id.key
-    }
-
-    fn apply(&self, leaf: Option<&Arc<OwnerLeaf>>) -> Result<Option<Arc<OwnerLeaf>>, TreeError> {
-        let changes: Vec<CoinChange<'_>> =
-            self.items.chunk_by(|a, b| a.coin_key == b.coin_key).filter_map(CoinChange::new).collect();
-        let coins = leaf.map_or(&Node::Empty, |leaf| &leaf.coins);
-        let coins = update(coins, 0, &changes, Some(&self.id.key))?;
-        Ok(OwnerLeaf::new(self.id, coins))
-    }
-}
-
-/// All changes to one coin, in order; never none.
-struct CoinChange<'a> {
-    key: Hash,
-    items: &'a [Item<'a>],
-}
-
-impl<'a> CoinChange<'a> {
-    fn new(items: &'a [Item<'a>]) -> Option<Self> {
-        Some(Self { key: items.first()?.coin_key, items })
-    }
-}
-
-impl Change<CoinLeaf> for CoinChange<'_> {
-    fn key(&self) -> &Hash {
-        &self.key
-    }
-
-    fn apply(&self, leaf: Option<&Arc<CoinLeaf>>) -> Result<Option<Arc<CoinLeaf>>, TreeError> {
-        let mut coin = leaf.cloned();
-        for item in self.items {
-            coin = match (item.op, coin) {
-                (Op::Insert(outpoint, output), None) => {
-                    let leaf = CoinLeaf::new(self.key, *outpoint, output.amount);
-                    Some(Arc::new(leaf.ok_or(TreeError::Overflow)?))
-                }
-                (Op::Insert(outpoint, _), Some(_)) => return Err(TreeError::AlreadyPresent(*outpoint)),
-                (Op::Remove(outpoint, _), None) => return Err(TreeError::NotPresent(*outpoint)),
-                (Op::Remove(outpoint, output), Some(coin)) if coin.amount != output.amount => {
-                    return Err(TreeError::WrongOutput(*outpoint));
-                }
-                (Op::Remove(..), Some(_)) => None,
-            };
-        }
-        Ok(coin)
-    }
+    Ok(coin)
 }

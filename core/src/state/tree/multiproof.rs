@@ -4,15 +4,14 @@
 //! sibling left alone by removals is opened one level: whether it is a leaf decides if it moves up. Coins the
 //! block itself names are not repeated, so both sides need the same changes.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
+use super::coin::{Coin, Coins, Level, OwnerId, Owners, build, coin_key};
 use super::key::{DEPTH_MAX, PageKey, Prefix, bit};
-use super::leaf::{CoinLeaf, Content, Leaf, OwnerId, OwnerLeaf, coin_key};
-use super::node::{Node, Summary};
+use super::node::{Node, OwnerNode, Summary};
 use super::proof::ProofError;
-use super::rows::{Level, Scope};
+use super::rows::{Scope, place_coins};
+use super::view::{Leaf, Top, View};
 use super::wire::{Packed, Reader, read_run, write_coin, write_summary};
 use super::{CoinTree, Item, Op, TreeError, sorted};
 use crate::codec::{FRAME_SIZE_MAX, Wire};
@@ -39,7 +38,7 @@ impl Multiproof {
     /// The proof for these changes. Needs what [`CoinTree::missing`] names for their coins.
     pub fn build(tree: &CoinTree, ops: &[Op]) -> Result<Self, TreeError> {
         let mut bytes = Vec::new();
-        write_touched(&mut bytes, &tree.root, Prefix::ROOT, &sorted(ops), None)?;
+        write_touched(&mut bytes, View::Node(&tree.root), Prefix::ROOT, &sorted(ops), None)?;
         Ok(Self(Packed(bytes)))
     }
 
@@ -71,45 +70,54 @@ impl CoinTree {
     }
 }
 
-/// What reading and writing parts needs to know of a level.
-pub(super) trait Part: Level {
-    fn key_of_item<'a>(item: &'a Item<'_>) -> &'a Hash;
+/// Reading leaves, which the levels do differently.
+pub(super) trait ReadLeaf: Level {
     /// Reads what follows [`LEAF`] or [`KNOWN`].
-    fn read_part(reader: &mut Reader<'_>, mark: u8, known: &[Item<'_>]) -> Result<Arc<Self>, ProofError>;
+    fn read_leaf(
+        reader: &mut Reader<'_>,
+        mark: u8,
+        known: &[Item<'_>],
+        scope: Scope<'_>,
+    ) -> Result<(Hash, Node<Self>), ProofError>;
 }
 
-impl Part for OwnerLeaf {
-    fn key_of_item<'a>(item: &'a Item<'_>) -> &'a Hash {
-        &item.owner_key
-    }
-
-    fn read_part(reader: &mut Reader<'_>, mark: u8, known: &[Item<'_>]) -> Result<Arc<Self>, ProofError> {
+impl ReadLeaf for Owners {
+    fn read_leaf(
+        reader: &mut Reader<'_>,
+        mark: u8,
+        known: &[Item<'_>],
+        _: Scope<'_>,
+    ) -> Result<(Hash, Node<Self>), ProofError> {
         let id = if mark == KNOWN {
             let item = read_known(reader, known)?;
-            OwnerId { key: item.owner_key, owner: item.op.coin().1.owner }
+            OwnerId { key: item.position.owner, owner: item.op.coin().1.owner }
         } else {
             OwnerId::of(&reader.owner().ok_or(ProofError::Malformed)?)
         };
         let coins = read(reader, Prefix::ROOT, items_of(known, &id.key), Some(&id))?;
-        Self::new(id, coins).ok_or(ProofError::Malformed)
+        let leaf = Node::owner(OwnerNode { id, coins }).ok_or(ProofError::Overflow)?;
+        if leaf.count() > 0 { Ok((id.key, leaf)) } else { Err(ProofError::Malformed) }
     }
 }
 
-impl Part for CoinLeaf {
-    fn key_of_item<'a>(item: &'a Item<'_>) -> &'a Hash {
-        &item.coin_key
-    }
-
-    fn read_part(reader: &mut Reader<'_>, mark: u8, known: &[Item<'_>]) -> Result<Arc<Self>, ProofError> {
-        let leaf = if mark == KNOWN {
+impl ReadLeaf for Coins {
+    fn read_leaf(
+        reader: &mut Reader<'_>,
+        mark: u8,
+        known: &[Item<'_>],
+        scope: Scope<'_>,
+    ) -> Result<(Hash, Node<Self>), ProofError> {
+        let id = *scope.ok_or(ProofError::Malformed)?;
+        let (key, outpoint, amount) = if mark == KNOWN {
             let item = read_known(reader, known)?;
             let (outpoint, output) = item.op.coin();
-            Self::new(item.coin_key, *outpoint, output.amount)
+            (item.position.coin, *outpoint, output.amount)
         } else {
             let (outpoint, amount) = reader.coin().ok_or(ProofError::Malformed)?;
-            Self::new(coin_key(&outpoint), outpoint, amount)
+            (coin_key(&outpoint), outpoint, amount)
         };
-        leaf.map(Arc::new).ok_or(ProofError::Overflow)
+        let coin = Coin::new(id, key, outpoint, amount).ok_or(ProofError::Overflow)?;
+        Ok((key, build(vec![coin], 0).ok_or(ProofError::Overflow)?))
     }
 }
 
@@ -120,49 +128,47 @@ fn read_known<'a, 'b>(reader: &mut Reader<'_>, known: &'a [Item<'b>]) -> Result<
 
 /// The part of sorted changes that is one owner's.
 fn items_of<'a, 'b>(items: &'a [Item<'b>], owner_key: &Hash) -> &'a [Item<'b>] {
-    let from = items.partition_point(|item| item.owner_key < *owner_key);
+    let from = items.partition_point(|item| item.position.owner < *owner_key);
     let (_, own) = items.split_at(from);
-    own.split_at(own.partition_point(|item| item.owner_key == *owner_key)).0
+    own.split_at(own.partition_point(|item| item.position.owner == *owner_key)).0
+}
+
+/// Splits sorted changes by the bit below `depth`.
+fn split_items<'a, 'b, L: Level>(items: &'a [Item<'b>], depth: u16) -> (&'a [Item<'b>], &'a [Item<'b>]) {
+    items.split_at(items.partition_point(|item| !bit(L::key(&item.position), depth)))
 }
 
 /// Reads the subtree at `prefix`; the changes are those below it.
-fn read<L: Part>(
+fn read<L: ReadLeaf>(
     reader: &mut Reader<'_>,
     prefix: Prefix,
     known: &[Item<'_>],
     scope: Scope<'_>,
 ) -> Result<Node<L>, ProofError> {
     match reader.byte().ok_or(ProofError::Malformed)? {
-        EMPTY => Ok(Node::Empty),
+        EMPTY => Ok(Node::EMPTY),
         BRANCH if prefix.bits() < DEPTH_MAX => {
-            let split = known.partition_point(|item| !bit(L::key_of_item(item), prefix.bits()));
-            let (left, right) = known.split_at(split);
-            let left = read(reader, prefix.child(false), left, scope)?;
+            let (left, right) = split_items::<L>(known, prefix.bits());
+            let left: Node<L> = read(reader, prefix.child(false), left, scope)?;
             let right = read(reader, prefix.child(true), right, scope)?;
-            join_read(left, right)
+            // As `Node::join` leaves it: never nothing, never a leaf alone.
+            let alone = left.count() == 0 && right.is_leaf() || right.count() == 0 && left.is_leaf();
+            if alone || left.count() == 0 && right.count() == 0 {
+                return Err(ProofError::Malformed);
+            }
+            Node::branch(left, right).ok_or(ProofError::Overflow)
         }
         mark @ (LEAF | KNOWN) => {
-            let leaf = L::read_part(reader, mark, known)?;
-            prefix.covers(leaf.key()).then_some(Node::Leaf(leaf)).ok_or(ProofError::Malformed)
+            let (key, leaf) = L::read_leaf(reader, mark, known, scope)?;
+            if prefix.covers(&key) { Ok(leaf) } else { Err(ProofError::Malformed) }
         }
         COINS => read_coins(reader, &prefix, scope),
-        mark => Ok(Node::Stub(reader.summary(mark).ok_or(ProofError::Malformed)?)),
+        mark => Ok(Node::stub(reader.summary(mark).ok_or(ProofError::Malformed)?)),
     }
-}
-
-/// A branch as read: it has the form [`Node::join`] gives it.
-fn join_read<L: Leaf>(left: Node<L>, right: Node<L>) -> Result<Node<L>, ProofError> {
-    match (&left, &right) {
-        (Node::Empty, Node::Empty | Node::Leaf(_)) | (Node::Leaf(_), Node::Empty) => {
-            return Err(ProofError::Malformed);
-        }
-        _ => {}
-    }
-    Node::branch(left, right).ok_or(ProofError::Overflow)
 }
 
 #[inline(never)]
-fn read_coins<L: Part>(
+fn read_coins<L: Level>(
     reader: &mut Reader<'_>,
     prefix: &Prefix,
     scope: Scope<'_>,
@@ -172,7 +178,7 @@ fn read_coins<L: Part>(
     for _ in 0..runs {
         read_run(reader, &mut coins).ok_or(ProofError::Malformed)?;
     }
-    L::build(&coins, prefix, scope).ok_or(ProofError::Malformed)
+    place_coins(&coins, prefix, scope).ok_or(ProofError::Malformed)
 }
 
 /// Writes a subtree that nothing below is needed of.
@@ -181,28 +187,32 @@ pub(super) fn write_whole(out: &mut Vec<u8>, summary: &Summary) {
 }
 
 /// Writes the subtree at `prefix` as far as the changes, those below it, touch it.
-fn write_touched<L: Part>(
+fn write_touched<L: Level>(
     out: &mut Vec<u8>,
-    node: &Node<L>,
+    view: View<'_, L>,
     prefix: Prefix,
     items: &[Item<'_>],
     scope: Option<&Hash>,
 ) -> Result<(), TreeError> {
-    match node {
-        _ if items.is_empty() => write_whole(out, &node.summary()),
-        Node::Empty => out.push(EMPTY),
-        Node::Stub(summary) => return Err(TreeError::Missing(PageKey::new(scope, prefix, summary.count))),
-        Node::Leaf(leaf) => write_leaf(out, leaf.content(), items)?,
-        Node::Branch(branch) => {
+    if items.is_empty() {
+        write_whole(out, &view.summary(prefix.bits()));
+        return Ok(());
+    }
+    match view.top(prefix.bits()) {
+        Top::Empty => out.push(EMPTY),
+        Top::Stub(stub) => return Err(TreeError::Missing(PageKey::new(scope, prefix, stub.count))),
+        Top::Leaf(leaf) => write_leaf(out, leaf, items)?,
+        Top::Branch(left, right) => {
             out.push(BRANCH);
-            let split = items.partition_point(|item| !bit(L::key_of_item(item), prefix.bits()));
-            let (left, right) = items.split_at(split);
-            for (on_right, own, others) in [(false, left, right), (true, right, left)] {
-                let (side, other) = branch.sides(on_right);
-                if own.is_empty() && L::HOLDS_MANY && may_empty(other, others) && side.count() > 1 {
-                    write_opened(out, side, prefix.child(on_right), scope)?;
+            let (left_items, right_items) = split_items::<L>(items, prefix.bits());
+            let sides = [(left, left_items, right, right_items), (right, right_items, left, left_items)];
+            for (on_right, (side, own, other, others)) in [false, true].into_iter().zip(sides) {
+                let alone = own.is_empty() && may_empty(other.count(), others);
+                let prefix = prefix.child(on_right);
+                if L::HOLDS_MANY && alone && side.count() > 1 {
+                    write_opened(out, side, prefix, scope)?;
                 } else {
-                    write_touched(out, side, prefix.child(on_right), own, scope)?;
+                    write_touched(out, side, prefix, own, scope)?;
                 }
             }
         }
@@ -210,44 +220,44 @@ fn write_touched<L: Part>(
     Ok(())
 }
 
-/// Whether the changes may leave nothing of this subtree.
-fn may_empty<L: Leaf>(node: &Node<L>, items: &[Item<'_>]) -> bool {
+/// Whether the changes may leave nothing of a subtree.
+fn may_empty(count: u64, items: &[Item<'_>]) -> bool {
     let removals = items.iter().filter(|item| matches!(item.op, Op::Remove(..))).count() as u64;
-    removals > 0 && removals >= node.count()
+    removals > 0 && removals >= count
 }
 
 /// Writes a subtree so that a leaf can be told from a branch.
-fn write_opened<L: Part>(
+#[inline(never)]
+fn write_opened<L: Level>(
     out: &mut Vec<u8>,
-    node: &Node<L>,
+    view: View<'_, L>,
     prefix: Prefix,
     scope: Option<&Hash>,
 ) -> Result<(), TreeError> {
-    match node {
-        Node::Branch(branch) => {
+    match view.top(prefix.bits()) {
+        Top::Branch(left, right) => {
             out.push(BRANCH);
-            write_whole(out, &branch.left.summary());
-            write_whole(out, &branch.right.summary());
+            write_whole(out, &left.summary(prefix.bits() + 1));
+            write_whole(out, &right.summary(prefix.bits() + 1));
             Ok(())
         }
-        Node::Leaf(leaf) => write_leaf(out, leaf.content(), &[]),
-        Node::Empty | Node::Stub(_) => Err(TreeError::Missing(PageKey::new(scope, prefix, node.count()))),
+        Top::Leaf(leaf) => write_leaf(out, leaf, &[]),
+        Top::Empty | Top::Stub(_) => Err(TreeError::Missing(PageKey::new(scope, prefix, view.count()))),
     }
 }
 
 #[inline(never)]
-fn write_leaf(out: &mut Vec<u8>, leaf: Content<'_>, items: &[Item<'_>]) -> Result<(), TreeError> {
+fn write_leaf(out: &mut Vec<u8>, leaf: Leaf<'_>, items: &[Item<'_>]) -> Result<(), TreeError> {
     match leaf {
-        Content::Owner(owner) => {
-            let known = items.iter().position(|item| item.owner_key == owner.id.key);
+        Leaf::Owner(id, coins) => {
+            let known = items.iter().position(|item| item.position.owner == id.key);
             if !write_known(out, known) {
                 out.push(LEAF);
-                out.extend_from_slice(owner.id.owner.as_bytes());
+                out.extend_from_slice(id.owner.as_bytes());
             }
-            let own = items_of(items, &owner.id.key);
-            write_touched(out, &owner.coins, Prefix::ROOT, own, Some(&owner.id.key))?;
+            write_touched(out, coins, Prefix::ROOT, items_of(items, &id.key), Some(&id.key))?;
         }
-        Content::Coin(coin) => {
+        Leaf::Coin(coin) => {
             let same = |item: &Item<'_>| {
                 let (outpoint, output) = item.op.coin();
                 *outpoint == coin.outpoint && output.amount == coin.amount

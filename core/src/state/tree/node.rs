@@ -1,15 +1,16 @@
 //! One sparse Merkle-sum tree with structural sharing, the same for both levels.
 //!
 //! A leaf sits at its shortest unique depth; a branch is where at least two leaves still share the path, so
-//! one of its sides may be empty. Every recursion descends one bit per call: at most 256 calls a level.
+//! one of its sides may be empty. A subtree of few coins that are all known is one flat list, whose inner
+//! branches exist in hashes only. Every recursion descends one bit per call: at most 256 calls a level.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::TreeError;
+use super::coin::{Coin, Coins, Level, OwnerId, build, build_page, owner_leaf_hash};
 use super::key::{PageKey, Prefix, bit};
-use super::leaf::{Content, Leaf};
+use super::{Item, PAGE_COINS, TreeError, merge};
 use crate::amount::Amount;
 use crate::hash::{Hash, Tag};
 
@@ -53,31 +54,62 @@ impl Summary {
 }
 
 /// A subtree. Cloning shares it.
-pub(super) enum Node<L> {
+pub(super) struct Node<L: Level> {
+    summary: Summary,
+    /// Coins in memory: shows `prune` where to go.
+    resident: u64,
+    pub(super) part: Part<L>,
+}
+
+/// What is known of a subtree.
+pub(super) enum Part<L: Level> {
     Empty,
-    /// A subtree known only by its summary, which is not empty.
-    Stub(Summary),
-    Leaf(Arc<L>),
+    /// Nothing but the summary, which is not empty.
+    Stub,
+    /// All of at least one coin and at most a page full, in order.
+    Page(Arc<[Coin]>),
+    /// A leaf that is not within a page: too large, or not known in full.
+    Large(Arc<L::Large>),
+    /// A path shared by at least two leaves.
     Branch(Arc<Branch<L>>),
 }
 
-/// A path shared by at least two leaves.
-pub(super) struct Branch<L> {
-    summary: Summary,
-    /// Coins below that are in memory: shows `prune` where to go.
-    resident: u64,
+/// The two sides of a branch.
+pub(super) struct Branch<L: Level> {
     pub(super) left: Node<L>,
     pub(super) right: Node<L>,
 }
 
-impl<L> Clone for Node<L> {
+/// An owner whose coins are a tree of their own.
+#[derive(Clone)]
+pub(super) struct OwnerNode {
+    pub(super) id: OwnerId,
+    pub(super) coins: Node<Coins>,
+}
+
+impl<L: Level> Clone for Node<L> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Empty => Self::Empty,
-            Self::Stub(summary) => Self::Stub(*summary),
-            Self::Leaf(leaf) => Self::Leaf(Arc::clone(leaf)),
-            Self::Branch(branch) => Self::Branch(Arc::clone(branch)),
-        }
+        let part = match &self.part {
+            Part::Empty => Part::Empty,
+            Part::Stub => Part::Stub,
+            Part::Page(coins) => Part::Page(Arc::clone(coins)),
+            Part::Large(large) => Part::Large(Arc::clone(large)),
+            Part::Branch(branch) => Part::Branch(Arc::clone(branch)),
+        };
+        Self { part, ..*self }
+    }
+}
+
+impl<L: Level> Clone for Branch<L> {
+    fn clone(&self) -> Self {
+        Self { left: self.left.clone(), right: self.right.clone() }
+    }
+}
+
+impl<L: Level> Branch<L> {
+    /// The side `right` names, then the other.
+    pub(super) const fn sides(&self, right: bool) -> (&Node<L>, &Node<L>) {
+        if right { (&self.right, &self.left) } else { (&self.left, &self.right) }
     }
 }
 
@@ -103,96 +135,122 @@ impl Unjoinable {
     }
 }
 
-impl<L: Leaf> Node<L> {
+impl<L: Level> Node<L> {
+    pub(super) const EMPTY: Self = Self { summary: Summary::EMPTY, resident: 0, part: Part::Empty };
+
     /// A subtree of which only the summary is known.
     pub(super) fn stub(summary: Summary) -> Self {
-        if summary == Summary::EMPTY { Self::Empty } else { Self::Stub(summary) }
+        let part = if summary == Summary::EMPTY { Part::Empty } else { Part::Stub };
+        Self { summary, resident: 0, part }
     }
 
-    pub(super) fn summary(&self) -> Summary {
-        match self {
-            Self::Empty => Summary::EMPTY,
-            Self::Stub(summary) => *summary,
-            Self::Leaf(leaf) => leaf.summary(),
-            Self::Branch(branch) => branch.summary,
+    /// Coins in order, prepared, with their summary.
+    pub(super) fn page(summary: Summary, coins: Arc<[Coin]>) -> Self {
+        let part = if coins.is_empty() { Part::Empty } else { Part::Page(coins) };
+        Self { summary, resident: summary.count, part }
+    }
+
+    /// An owner's leaf: in a page if all coins are known and few. `None` in the lower tree or on overflow.
+    pub(super) fn owner(owner: OwnerNode) -> Option<Self> {
+        let lower = owner.coins.summary;
+        if let Part::Page(coins) = &owner.coins.part {
+            let mut coins = coins.to_vec();
+            // In a lower page these are left over from when the owner was small.
+            coins.iter_mut().for_each(|coin| coin.owner_hash = Hash::ZERO);
+            return build(coins, 0);
+        }
+        let summary = Summary { hash: owner_leaf_hash(&owner.id.owner, &lower), ..lower };
+        Some(match owner.coins.part {
+            Part::Empty => Self::EMPTY,
+            _ => Self { summary, resident: owner.coins.resident, part: Part::Large(L::large(owner)?) },
+        })
+    }
+
+    /// Turns pages back into stubs. Branches that are shared are copied.
+    pub(super) fn prune(&mut self) {
+        if self.resident == 0 {
+            return;
+        }
+        self.resident = 0;
+        match &mut self.part {
+            _ if self.summary.count <= PAGE_COINS => self.part = Part::Stub,
+            Part::Branch(branch) => {
+                let branch = Arc::make_mut(branch);
+                branch.left.prune();
+                branch.right.prune();
+            }
+            Part::Large(large) => L::coins_mut(large).into_iter().for_each(Node::prune),
+            Part::Empty | Part::Stub | Part::Page(_) => {}
         }
     }
 
-    pub(super) fn count(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Stub(summary) => summary.count,
-            Self::Leaf(leaf) => leaf.summary().count,
-            Self::Branch(branch) => branch.summary.count,
-        }
+    /// The coins of this large leaf, to load `loaded` more of them.
+    pub(super) fn large_coins(&mut self, loaded: u64) -> Option<&mut Node<Coins>> {
+        let Part::Large(large) = &mut self.part else { return None };
+        self.resident += loaded;
+        L::coins_mut(large)
+    }
+
+    pub(super) const fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    pub(super) const fn count(&self) -> u64 {
+        self.summary.count
     }
 
     /// Coins in memory.
-    pub(super) fn resident(&self) -> u64 {
-        match self {
-            Self::Empty | Self::Stub(_) => 0,
-            Self::Branch(branch) => branch.resident,
-            Self::Leaf(leaf) => match leaf.content() {
-                Content::Coin(_) => 1,
-                Content::Owner(owner) => owner.coins.resident(),
-            },
+    pub(super) const fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// Whether this is known to be one leaf.
+    pub(super) fn is_leaf(&self) -> bool {
+        match &self.part {
+            Part::Empty | Part::Branch(_) => false,
+            Part::Stub => self.summary.count == 1,
+            Part::Page(coins) => L::is_leaf(coins),
+            Part::Large(_) => true,
         }
     }
 
-    /// The branch over two sides as they are, empty or not.
+    /// The branch over two sides as they are, empty or not: a page where both are and it fits. `None` on overflow.
     pub(super) fn branch(left: Self, right: Self) -> Option<Self> {
-        let summary = Summary::join(&L::BRANCH, &left.summary(), &right.summary())?;
+        let summary = Summary::join(&L::BRANCH, &left.summary, &right.summary)?;
+        if summary.count <= PAGE_COINS {
+            match (&left.part, &right.part) {
+                (Part::Page(one), Part::Page(two)) => {
+                    return Some(Self::page(summary, one.iter().chain(two.iter()).copied().collect()));
+                }
+                (Part::Page(one), Part::Empty) | (Part::Empty, Part::Page(one)) => {
+                    return Some(Self::page(summary, Arc::clone(one)));
+                }
+                _ => {}
+            }
+        }
         Some(Self::branch_of(summary, left, right))
     }
 
     /// A branch whose summary is known to be right.
     pub(super) fn branch_of(summary: Summary, left: Self, right: Self) -> Self {
-        let resident = left.resident() + right.resident();
-        Self::Branch(Arc::new(Branch { summary, resident, left, right }))
+        let resident = left.resident + right.resident;
+        Self { summary, resident, part: Part::Branch(Arc::new(Branch { left, right })) }
     }
 
     /// The subtree over two changed sides: a lone leaf moves up, so the form never depends on history.
-    pub(super) fn join(left: Self, right: Self) -> Result<Self, Unjoinable> {
-        match (&left, &right) {
-            (Self::Empty, Self::Empty | Self::Leaf(_)) => return Ok(right),
-            (Self::Leaf(_), Self::Empty) => return Ok(left),
-            (Self::Empty, Self::Stub(side)) | (Self::Stub(side), Self::Empty) => {
-                // One coin is one leaf. More are a branch, unless one leaf can hold them.
-                let on_right = matches!(left, Self::Empty);
-                if side.count == 1 {
-                    return Ok(if on_right { right } else { left });
-                }
-                if L::HOLDS_MANY {
-                    return Err(Unjoinable::UnknownSide { right: on_right, count: side.count });
-                }
+    fn join(left: Self, right: Self) -> Result<Self, Unjoinable> {
+        let on_right = matches!(left.part, Part::Empty);
+        if on_right || matches!(right.part, Part::Empty) {
+            let side = if on_right { &right } else { &left };
+            if side.is_leaf() || matches!(side.part, Part::Empty) {
+                return Ok(if on_right { right } else { left });
             }
-            _ => {}
+            // More than one coin are a branch, unless one leaf can hold them.
+            if L::HOLDS_MANY && matches!(side.part, Part::Stub) {
+                return Err(Unjoinable::UnknownSide { right: on_right, count: side.count() });
+            }
         }
         Self::branch(left, right).ok_or(Unjoinable::Overflow)
-    }
-
-    /// The subtree at `depth` over leaves in strictly ascending key order, all below it. `None` on overflow.
-    pub(super) fn build(depth: u16, leaves: &[Arc<L>]) -> Option<Self> {
-        match leaves {
-            [] => Some(Self::Empty),
-            [leaf] => Some(Self::Leaf(Arc::clone(leaf))),
-            _ => {
-                let split = leaves.partition_point(|leaf| !bit(leaf.key(), depth));
-                let (left, right) = leaves.split_at(split);
-                Self::branch(Self::build(depth + 1, left)?, Self::build(depth + 1, right)?)
-            }
-        }
-    }
-
-    /// Follows `key` from `depth` as far as branches go, and tells each side not taken. Returns where it ended.
-    pub(super) fn descend(&self, key: &Hash, depth: u16, mut sibling: impl FnMut(Summary)) -> (&Self, u16) {
-        let (mut node, mut depth) = (self, depth);
-        while let Self::Branch(branch) = node {
-            let (taken, other) = branch.sides(bit(key, depth));
-            sibling(other.summary());
-            (node, depth) = (taken, depth + 1);
-        }
-        (node, depth)
     }
 
     /// The node at `prefix`, to put something there with `loaded` more coins in memory and the same summary.
@@ -200,82 +258,107 @@ impl<L: Leaf> Node<L> {
     pub(super) fn place(&mut self, prefix: &Prefix, loaded: u64) -> Option<&mut Self> {
         let mut node = self;
         for depth in 0..prefix.bits() {
-            let Self::Branch(branch) = node else { return None };
+            let Part::Branch(branch) = &mut node.part else { return None };
+            node.resident += loaded;
             let branch = Arc::make_mut(branch);
-            branch.resident += loaded;
             node = if bit(prefix.first(), depth) { &mut branch.right } else { &mut branch.left };
         }
         Some(node)
     }
 
-    /// Calls `each` on every leaf in key order; `false` if a part is not in memory.
-    pub(super) fn each_leaf(&self, each: &mut impl FnMut(&L) -> bool) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Stub(_) => false,
-            Self::Leaf(leaf) => each(leaf),
-            Self::Branch(branch) => branch.left.each_leaf(each) && branch.right.each_leaf(each),
+    /// Calls `each` on every list of coins in order; `false` if a part is not in memory.
+    pub(super) fn each_page<'a>(&'a self, each: &mut impl FnMut(&'a [Coin])) -> bool {
+        match &self.part {
+            Part::Empty => true,
+            Part::Stub => false,
+            Part::Page(coins) => {
+                each(coins);
+                true
+            }
+            Part::Large(large) => L::owner(large).coins.each_page(each),
+            Part::Branch(branch) => branch.left.each_page(each) && branch.right.each_page(each),
         }
     }
-}
 
-impl<L> Clone for Branch<L> {
-    fn clone(&self) -> Self {
-        Self { left: self.left.clone(), right: self.right.clone(), ..*self }
-    }
-}
-
-impl<L> Branch<L> {
-    /// The side `right` names, then the other.
-    pub(super) fn sides(&self, right: bool) -> (&Node<L>, &Node<L>) {
-        if right { (&self.right, &self.left) } else { (&self.left, &self.right) }
-    }
-}
-
-/// What happens to the leaf at one key.
-pub(super) trait Change<L> {
-    fn key(&self) -> &Hash;
-    fn apply(&self, leaf: Option<&Arc<L>>) -> Result<Option<Arc<L>>, TreeError>;
-}
-
-/// Applies changes with strictly ascending keys to the subtree at `depth`. Every branch above a change is
-/// hashed once. `scope` is the owner key of a lower tree.
-pub(super) fn update<L: Leaf, C: Change<L>>(
-    node: &Node<L>,
-    depth: u16,
-    changes: &[C],
-    scope: Option<&Hash>,
-) -> Result<Node<L>, TreeError> {
-    let Some(first) = changes.first() else { return Ok(node.clone()) };
-    match node {
-        Node::Stub(summary) => {
-            let prefix = Prefix::of(first.key(), depth);
-            Err(TreeError::Missing(PageKey::new(scope, prefix, summary.count)))
+    /// Follows `key` from `depth` as far as branches go. Returns where it ended.
+    pub(super) fn descend(&self, key: &Hash, depth: u16) -> (&Self, u16) {
+        let (mut node, mut depth) = (self, depth);
+        while let Part::Branch(branch) = &node.part {
+            (node, depth) = (branch.sides(bit(key, depth)).0, depth + 1);
         }
-        Node::Empty => update_leaf(None, depth, changes),
-        Node::Leaf(leaf) => update_leaf(Some(leaf), depth, changes),
-        Node::Branch(branch) => {
-            let (left, right) = changes.split_at(changes.partition_point(|change| !bit(change.key(), depth)));
-            let left = update(&branch.left, depth + 1, left, scope)?;
-            let right = update(&branch.right, depth + 1, right, scope)?;
-            Node::join(left, right).map_err(|reason| reason.at(scope, first.key(), depth))
-        }
+        (node, depth)
     }
 }
 
-/// The changes meet a subtree of one leaf or none.
+/// Applies sorted changes to a tree; for the lower tree of an owner, `scope` is the owner's key.
+pub(super) struct Updater<'a> {
+    scope: Option<&'a Hash>,
+    /// Coins of one page while they change, kept to be allocated once.
+    coins: Vec<Coin>,
+}
+
+impl<'a> Updater<'a> {
+    pub(super) const fn new(scope: Option<&'a Hash>) -> Self {
+        Self { scope, coins: Vec::new() }
+    }
+
+    /// The subtree at `depth` after these changes, all below it. Every branch above a change is hashed once.
+    pub(super) fn update<L: Level>(
+        &mut self,
+        node: &Node<L>,
+        depth: u16,
+        items: &[Item<'_>],
+    ) -> Result<Node<L>, TreeError> {
+        let Some(first) = items.first() else { return Ok(node.clone()) };
+        let key = L::key(&first.position);
+        let split = || items.split_at(items.partition_point(|item| !bit(L::key(&item.position), depth)));
+        let (left, right) = match &node.part {
+            Part::Empty => return self.rebuild(&[], depth, items),
+            Part::Page(coins) => return self.rebuild(coins, depth, items),
+            Part::Stub => {
+                let prefix = Prefix::of(key, depth);
+                return Err(TreeError::Missing(PageKey::new(self.scope, prefix, node.count())));
+            }
+            Part::Branch(branch) => {
+                let (left, right) = split();
+                (self.update(&branch.left, depth + 1, left)?, self.update(&branch.right, depth + 1, right)?)
+            }
+            Part::Large(large) => {
+                let owner = L::owner(large);
+                if items.iter().all(|item| item.position.owner == owner.id.key) {
+                    return update_owner(owner, items);
+                }
+                // Other owners come: the leaf moves down until their paths part.
+                let empty = &Node::EMPTY;
+                let (on_left, on_right) =
+                    if bit(&owner.id.key, depth) { (empty, node) } else { (node, empty) };
+                let (left, right) = split();
+                (self.update(on_left, depth + 1, left)?, self.update(on_right, depth + 1, right)?)
+            }
+        };
+        Node::join(left, right).map_err(|reason| reason.at(self.scope, key, depth))
+    }
+
+    /// The changes meet coins in one list, or none.
+    #[inline(never)]
+    fn rebuild<L: Level>(
+        &mut self,
+        coins: &[Coin],
+        depth: u16,
+        items: &[Item<'_>],
+    ) -> Result<Node<L>, TreeError> {
+        merge(coins, items, &mut self.coins)?;
+        let node = if self.coins.len() as u64 <= PAGE_COINS {
+            build_page(&mut self.coins, depth)
+        } else {
+            build(core::mem::take(&mut self.coins), depth)
+        };
+        node.ok_or(TreeError::Overflow)
+    }
+}
+
 #[inline(never)]
-fn update_leaf<L: Leaf, C: Change<L>>(
-    mut present: Option<&Arc<L>>,
-    depth: u16,
-    changes: &[C],
-) -> Result<Node<L>, TreeError> {
-    let mut leaves = Vec::with_capacity(changes.len() + 1);
-    for change in changes {
-        leaves.extend(present.take_if(|leaf| leaf.key() < change.key()).cloned());
-        let meets = present.take_if(|leaf| leaf.key() == change.key());
-        leaves.extend(change.apply(meets)?);
-    }
-    leaves.extend(present.cloned());
-    Node::build(depth, &leaves).ok_or(TreeError::Overflow)
+fn update_owner<L: Level>(owner: &OwnerNode, items: &[Item<'_>]) -> Result<Node<L>, TreeError> {
+    let coins = Updater::new(Some(&owner.id.key)).update(&owner.coins, 0, items)?;
+    Node::owner(OwnerNode { id: owner.id, coins }).ok_or(TreeError::Overflow)
 }

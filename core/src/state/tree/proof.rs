@@ -7,12 +7,13 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::key::{DEPTH_MAX, Prefix, bit};
-use super::leaf::{CoinLeaf, Leaf, OwnerId, OwnerLeaf, coin_key, owner_key, owner_leaf_hash};
-use super::node::{Node, Summary};
-use super::rows::Level;
+use super::coin::{Coin, Coins, Level, OwnerId, Owners, coin_key, owner_key, owner_leaf_hash};
+use super::key::{DEPTH_MAX, PageKey, Prefix, bit};
+use super::node::Summary;
+use super::rows::place_coins;
+use super::view::{Leaf, Top, View};
 use super::wire::{Packed, Reader, write_summary};
-use super::{CoinTree, TreeError, known_absent};
+use super::{CoinTree, TreeError, missing};
 use crate::amount::Amount;
 use crate::codec::Wire;
 use crate::hash::{Hash, Owner};
@@ -59,7 +60,7 @@ impl Path {
     }
 
     /// The root above `end`, which is at the end of the path of `key`.
-    fn climb<L: Leaf>(&self, key: &Hash, end: Summary) -> Result<Summary, ProofError> {
+    fn climb<L: Level>(&self, key: &Hash, end: Summary) -> Result<Summary, ProofError> {
         if self.0.last().is_some_and(|side| side.count == 0) || self.depth() > DEPTH_MAX {
             return Err(ProofError::Malformed);
         }
@@ -134,8 +135,8 @@ impl CoinProof {
     pub fn verify(&self, root: &Summary) -> Result<(), ProofError> {
         let owner = &self.output.owner;
         let leaf = coin_summary(&self.outpoint, self.output.amount)?;
-        let lower = self.lower.climb::<CoinLeaf>(&coin_key(&self.outpoint), leaf)?;
-        expect_root(self.upper.climb::<OwnerLeaf>(&owner_key(owner), owner_summary(owner, &lower))?, root)
+        let lower = self.lower.climb::<Coins>(&coin_key(&self.outpoint), leaf)?;
+        expect_root(self.upper.climb::<Owners>(&owner_key(owner), owner_summary(owner, &lower))?, root)
     }
 }
 
@@ -179,7 +180,7 @@ impl OwnerProof {
             }
             OwnerPlace::Here(_) | OwnerPlace::Other { .. } => return Err(ProofError::Malformed),
         };
-        expect_root(self.path.climb::<OwnerLeaf>(&key, end)?, root)?;
+        expect_root(self.path.climb::<Owners>(&key, end)?, root)?;
         Ok(coins)
     }
 }
@@ -218,7 +219,7 @@ impl AbsenceProof {
                 coin_summary(&other.outpoint, other.amount)?
             }
         };
-        expect_root(self.lower.climb::<CoinLeaf>(&key, end)?, &coins)
+        expect_root(self.lower.climb::<Coins>(&key, end)?, &coins)
     }
 }
 
@@ -241,7 +242,7 @@ impl OwnerCoinsProof {
         let owner = self.owner.owner;
         let coins: Vec<(OutPoint, Output)> =
             self.coins.iter().map(|&(outpoint, amount)| (outpoint, Output { amount, owner })).collect();
-        let tree = CoinLeaf::build(&coins, &Prefix::ROOT, Some(&OwnerId::of(&owner)));
+        let tree = place_coins::<Coins>(&coins, &Prefix::ROOT, Some(&OwnerId::of(&owner)));
         expect_root(tree.ok_or(ProofError::Malformed)?.summary(), &summary)?;
         Ok(summary)
     }
@@ -264,8 +265,10 @@ impl Wire for OwnerCoinsProof {
 }
 
 fn coin_summary(outpoint: &OutPoint, amount: Amount) -> Result<Summary, ProofError> {
-    let leaf = CoinLeaf::new(coin_key(outpoint), *outpoint, amount).ok_or(ProofError::Overflow)?;
-    Ok(leaf.summary())
+    // The owner plays no part in the lower leaf.
+    let id = OwnerId { key: Hash::ZERO, owner: Owner::default() };
+    let coin = Coin::new(id, coin_key(outpoint), *outpoint, amount).ok_or(ProofError::Overflow)?;
+    Ok(coin.summary())
 }
 
 fn owner_summary(owner: &Owner, coins: &Summary) -> Summary {
@@ -289,10 +292,8 @@ impl CoinTree {
     /// Proves that `owner` has the unspent coin; `None` if not. Needs what [`CoinTree::missing`] names.
     pub fn prove_coin(&self, owner: &Owner, outpoint: &OutPoint) -> Result<Option<CoinProof>, TreeError> {
         let Some(output) = self.coin(owner, outpoint)? else { return Ok(None) };
-        let (mut upper, mut lower) = (Path::default(), Path::default());
-        if let (Node::Leaf(leaf), _) = self.root.descend(&owner_key(owner), 0, |side| upper.0.push(side)) {
-            leaf.coins.descend(&coin_key(outpoint), 0, |side| lower.0.push(side));
-        }
+        let (_, upper) = self.owner_path(owner)?;
+        let (_, lower) = self.coin_path(owner, outpoint)?;
         Ok(Some(CoinProof { outpoint: *outpoint, output, lower, upper }))
     }
 
@@ -305,25 +306,20 @@ impl CoinTree {
         if self.coin(owner, outpoint)?.is_some() {
             return Ok(None);
         }
-        let (mut lower, mut other) = (Path::default(), None);
-        if let Some(leaf) = self.owner_leaf(owner)? {
-            let (end, _) = leaf.coins.descend(&coin_key(outpoint), 0, |side| lower.0.push(side));
-            if let Node::Leaf(coin) = end {
-                other = Some(OtherCoin { outpoint: coin.outpoint, amount: coin.amount });
-            }
-        }
+        let (end, lower) = self.coin_path(owner, outpoint)?;
+        let other = match end {
+            Some(Leaf::Coin(coin)) => Some(OtherCoin { outpoint: coin.outpoint, amount: coin.amount }),
+            _ => None,
+        };
         Ok(Some(AbsenceProof { outpoint: *outpoint, owner: self.prove_owner(owner)?, other, lower }))
     }
 
     /// Proves all `owner` has. Needs what [`CoinTree::missing_balance`] names.
     pub fn prove_owner(&self, owner: &Owner) -> Result<OwnerProof, TreeError> {
-        let key = owner_key(owner);
-        let mut path = Path::default();
-        let (end, depth) = self.root.descend(&key, 0, |side| path.0.push(side));
-        known_absent(end, None, &key, depth)?;
+        let (end, path) = self.owner_path(owner)?;
         let place = match end {
-            Node::Leaf(leaf) if leaf.id.key == key => OwnerPlace::Here(leaf.coins.summary()),
-            Node::Leaf(leaf) => OwnerPlace::Other { owner: leaf.id.owner, coins: leaf.coins.summary() },
+            Some(Leaf::Owner(id, coins)) if id.owner == *owner => OwnerPlace::Here(coins.summary(0)),
+            Some(Leaf::Owner(id, coins)) => OwnerPlace::Other { owner: id.owner, coins: coins.summary(0) },
             _ => OwnerPlace::Empty,
         };
         Ok(OwnerProof { owner: *owner, place, path })
@@ -342,15 +338,40 @@ impl CoinTree {
 
     /// All coins of `owner`, in the tree's order. Needs what [`CoinTree::missing_coins`] names.
     pub fn owner_coins(&self, owner: &Owner) -> Result<Vec<(OutPoint, Amount)>, TreeError> {
-        let mut coins = Vec::new();
-        let Some(leaf) = self.owner_leaf(owner)? else { return Ok(coins) };
-        let complete = leaf.coins.each_leaf(&mut |coin| {
-            coins.push((coin.outpoint, coin.amount));
-            true
-        });
-        match self.missing_coins(owner).first() {
-            Some(key) if !complete => Err(TreeError::Missing(*key)),
-            _ => Ok(coins),
+        let key = owner_key(owner);
+        let Some(view) = self.coins_of(&key)? else { return Ok(Vec::new()) };
+        let Some(coins) = view.coins() else {
+            let missing = self.missing_coins(owner).first().copied();
+            let whole = PageKey::new(Some(&key), Prefix::ROOT, view.count());
+            return Err(TreeError::Missing(missing.unwrap_or(whole)));
+        };
+        Ok(coins.iter().map(|coin| (coin.outpoint, coin.amount)).collect())
+    }
+
+    /// The path of an owner and the leaf at its end.
+    fn owner_path(&self, owner: &Owner) -> Result<(Option<Leaf<'_>>, Path), TreeError> {
+        path_to(View::Node(&self.root), &owner_key(owner), None)
+    }
+
+    /// The path of a coin in its owner's tree and the leaf at its end.
+    fn coin_path(&self, owner: &Owner, outpoint: &OutPoint) -> Result<(Option<Leaf<'_>>, Path), TreeError> {
+        let key = owner_key(owner);
+        match self.coins_of(&key)? {
+            Some(coins) => path_to(coins, &coin_key(outpoint), Some(&key)),
+            None => Ok((None, Path::default())),
         }
+    }
+}
+
+fn path_to<'a, L: Level>(
+    tree: View<'a, L>,
+    key: &Hash,
+    scope: Option<&Hash>,
+) -> Result<(Option<Leaf<'a>>, Path), TreeError> {
+    let mut path = Path::default();
+    match tree.descend(key, |side, depth| path.0.push(side.summary(depth))) {
+        (Top::Stub(summary), depth) => Err(missing(scope, key, depth, &summary)),
+        (Top::Leaf(leaf), _) => Ok((Some(leaf), path)),
+        (Top::Empty | Top::Branch(..), _) => Ok((None, path)),
     }
 }

@@ -6,12 +6,12 @@
 //! depend on content only. What a row says is checked against the summary the tree above it commits to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::key::{PageKey, Position, Prefix, bit};
-use super::leaf::{CoinLeaf, Content, Leaf, OwnerId, OwnerLeaf, coin_key};
+use super::coin::{Coin, Coins, Level, OwnerId, build, coin_key};
+use super::key::{PageKey, Prefix, bit};
 use super::load::unloaded_below;
-use super::node::{Node, Summary};
+use super::node::{Node, OwnerNode, Part, Summary};
+use super::view::View;
 use super::wire::{Reader, read_run, write_coins, write_summary};
 use super::{CoinTree, TreeError};
 use crate::hash::Hash;
@@ -28,92 +28,26 @@ pub type RowChange = (PageKey, Option<Vec<u8>>);
 /// The owner whose lower tree is meant, `None` for the upper tree.
 pub(super) type Scope<'a> = Option<&'a OwnerId>;
 
-/// What rows need to know of a level beyond its hashes.
-pub(super) trait Level: Leaf {
-    /// This level's key of a position.
-    fn key_of(position: &Position) -> &Hash;
-    /// All coins of a subtree in order; `None` if a part is not in memory.
-    fn coins(node: &Node<Self>, scope: Scope<'_>) -> Option<Vec<(OutPoint, Output)>>;
-    /// The subtree of these coins; `None` if they are out of order or out of place.
-    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, scope: Scope<'_>) -> Option<Node<Self>>;
-    /// Reads a leaf that is in a band.
-    fn read_leaf(reader: &mut Reader<'_>) -> Option<Arc<Self>>;
-}
-
-impl Level for CoinLeaf {
-    fn key_of(position: &Position) -> &Hash {
-        &position.coin
-    }
-
-    fn coins(node: &Node<Self>, scope: Scope<'_>) -> Option<Vec<(OutPoint, Output)>> {
-        let owner = &scope?.owner;
-        let mut coins = Vec::new();
-        node.each_leaf(&mut |leaf| {
-            coins.push(leaf.coin(owner));
-            true
-        })
-        .then_some(coins)
-    }
-
-    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, scope: Scope<'_>) -> Option<Node<Self>> {
-        let owner = &scope?.owner;
-        if coins.iter().any(|(_, output)| output.owner != *owner) {
-            return None;
-        }
-        build_lower(coins, prefix)
-    }
-
-    fn read_leaf(_: &mut Reader<'_>) -> Option<Arc<Self>> {
-        None
-    }
-}
-
-impl Level for OwnerLeaf {
-    fn key_of(position: &Position) -> &Hash {
-        &position.owner
-    }
-
-    fn coins(node: &Node<Self>, _: Scope<'_>) -> Option<Vec<(OutPoint, Output)>> {
-        let mut coins = Vec::new();
-        node.each_leaf(&mut |owner| {
-            owner.coins.each_leaf(&mut |leaf| {
-                coins.push(leaf.coin(&owner.id.owner));
-                true
-            })
-        })
-        .then_some(coins)
-    }
-
-    fn build(coins: &[(OutPoint, Output)], prefix: &Prefix, _: Scope<'_>) -> Option<Node<Self>> {
-        let mut owners: Vec<Arc<Self>> = Vec::new();
-        for run in coins.chunk_by(|a, b| a.1.owner == b.1.owner) {
-            let owner = run.first()?.1.owner;
-            let id = OwnerId::of(&owner);
-            if !prefix.covers(&id.key) || owners.last().is_some_and(|last| last.id.key >= id.key) {
+/// The subtree of these coins; `None` if they are out of order or out of place.
+pub(super) fn place_coins<L: Level>(
+    listed: &[(OutPoint, Output)],
+    prefix: &Prefix,
+    scope: Scope<'_>,
+) -> Option<Node<L>> {
+    let mut coins: Vec<Coin> = Vec::with_capacity(listed.len());
+    for run in listed.chunk_by(|a, b| a.1.owner == b.1.owner) {
+        let owner = run.first()?.1.owner;
+        let id = scope.map_or_else(|| OwnerId::of(&owner), |id| *id);
+        for (outpoint, output) in run {
+            let coin = Coin::new(id, coin_key(outpoint), *outpoint, output.amount)?;
+            let in_order = coins.last().is_none_or(|last| last.position() < coin.position());
+            if !in_order || id.owner != owner || !prefix.covers(L::coin_key(&coin)) {
                 return None;
             }
-            owners.push(Self::new(id, build_lower(run, &Prefix::ROOT)?)?);
+            coins.push(coin);
         }
-        Node::build(prefix.bits(), &owners)
     }
-
-    fn read_leaf(reader: &mut Reader<'_>) -> Option<Arc<Self>> {
-        let owner = reader.owner()?;
-        let mark = reader.byte()?;
-        Self::new(OwnerId::of(&owner), Node::stub(reader.summary(mark)?))
-    }
-}
-
-fn build_lower(coins: &[(OutPoint, Output)], prefix: &Prefix) -> Option<Node<CoinLeaf>> {
-    let mut leaves: Vec<Arc<CoinLeaf>> = Vec::with_capacity(coins.len());
-    for (outpoint, output) in coins {
-        let key = coin_key(outpoint);
-        if !prefix.covers(&key) || leaves.last().is_some_and(|last| last.key >= key) {
-            return None;
-        }
-        leaves.push(Arc::new(CoinLeaf::new(key, *outpoint, output.amount)?));
-    }
-    Node::build(prefix.bits(), &leaves)
+    build(coins, prefix.bits())
 }
 
 /// The coins in a page, in the tree's order; `None` if it is no page.
@@ -137,45 +71,49 @@ fn is_edge(count: u64, depth: u16, top: u16) -> bool {
 
 /// Writes the band whose top is at depth `top`, from the subtree at `depth`. `false` if a part is not in memory.
 fn write_band<L: Level>(out: &mut Vec<u8>, node: &Node<L>, depth: u16, top: u16) -> bool {
-    match node {
-        Node::Empty => out.push(EMPTY),
+    match &node.part {
+        Part::Empty => out.push(EMPTY),
         _ if is_edge(node.count(), depth, top) => write_summary(out, &node.summary()),
-        Node::Stub(_) => return false,
-        Node::Branch(branch) => {
+        Part::Branch(branch) => {
             out.push(BRANCH);
             return write_band(out, &branch.left, depth + 1, top)
                 && write_band(out, &branch.right, depth + 1, top);
         }
-        Node::Leaf(leaf) => match leaf.content() {
-            Content::Owner(owner) => {
-                out.push(LEAF);
-                out.extend_from_slice(owner.id.owner.as_bytes());
-                write_summary(out, &owner.coins.summary());
-            }
-            // One coin is within a page.
-            Content::Coin(_) => return false,
-        },
+        Part::Large(large) => {
+            let owner = L::owner(large);
+            out.push(LEAF);
+            out.extend_from_slice(owner.id.owner.as_bytes());
+            write_summary(out, &owner.coins.summary());
+        }
+        // A page is beyond the edge.
+        Part::Stub | Part::Page(_) => return false,
     }
     true
 }
 
 fn read_band<L: Level>(reader: &mut Reader<'_>, prefix: Prefix, top: u16) -> Option<Node<L>> {
     match reader.byte()? {
-        EMPTY => Some(Node::Empty),
+        EMPTY => Some(Node::EMPTY),
         BRANCH if prefix.bits() < top + BAND_LEVELS => {
             let left = read_band(reader, prefix.child(false), top)?;
             Node::branch(left, read_band(reader, prefix.child(true), top)?)
         }
-        LEAF => L::read_leaf(reader).filter(|leaf| prefix.covers(leaf.key())).map(Node::Leaf),
-        mark => Some(Node::Stub(reader.summary(mark)?)),
+        LEAF => {
+            let id = OwnerId::of(&reader.owner()?);
+            let mark = reader.byte()?;
+            let coins = Node::stub(reader.summary(mark)?);
+            prefix.covers(&id.key).then(|| Node::owner(OwnerNode { id, coins }))?
+        }
+        mark => Some(Node::stub(reader.summary(mark)?)),
     }
 }
 
 /// The row of the subtree at `prefix`; `None` if a part it holds is not in memory.
-fn encode_row<L: Level>(node: &Node<L>, prefix: &Prefix, scope: Scope<'_>) -> Option<Vec<u8>> {
-    let mut row = Vec::new();
+fn encode_row<L: Level>(node: &Node<L>, prefix: &Prefix) -> Option<Vec<u8>> {
+    // A full band is 16 summaries of some 40 bytes; a full page of one-coin owners is a little more.
+    let mut row = Vec::with_capacity(1024);
     if node.count() <= PAGE_COINS {
-        write_coins(&mut row, &L::coins(node, scope)?);
+        write_coins(&mut row, &View::Node(node).coins()?);
         return Some(row);
     }
     write_band(&mut row, node, prefix.bits(), prefix.bits()).then_some(row)
@@ -189,10 +127,10 @@ pub(super) fn decode_row<L: Level>(
     summary: &Summary,
 ) -> Option<Node<L>> {
     let node = if summary.count <= PAGE_COINS {
-        L::build(&page_coins(row)?, prefix, scope)?
+        place_coins(&page_coins(row)?, prefix, scope)?
     } else {
         let node = read_band(&mut Reader(row), *prefix, prefix.bits())?;
-        (encode_row(&node, prefix, scope)? == row).then_some(node)?
+        (encode_row(&node, prefix)? == row).then_some(node)?
     };
     (node.summary() == *summary).then_some(node)
 }
@@ -212,7 +150,7 @@ impl CoinTree {
 }
 
 /// What the tree compared with has where a subtree is.
-struct Other<'a, L> {
+struct Other<'a, L: Level> {
     node: Option<&'a Node<L>>,
     /// Whether `node` is at the very place; otherwise it is a leaf further up.
     here: bool,
@@ -229,23 +167,22 @@ impl<'a, L: Level> Other<'a, L> {
 
     /// What it has left and right below `depth`.
     fn sides(self, depth: u16) -> (Self, Self) {
-        match self.node {
-            Some(Node::Branch(branch)) => (Self::here(&branch.left), Self::here(&branch.right)),
-            Some(Node::Leaf(leaf)) => {
+        match self.node.map(|node| &node.part) {
+            Some(Part::Branch(branch)) => (Self::here(&branch.left), Self::here(&branch.right)),
+            Some(Part::Large(large)) => {
                 let above = Self { node: self.node, here: false };
-                if bit(leaf.key(), depth) { (Self::nothing(), above) } else { (above, Self::nothing()) }
+                let right = bit(&L::owner(large).id.key, depth);
+                if right { (Self::nothing(), above) } else { (above, Self::nothing()) }
             }
             _ => (Self::nothing(), Self::nothing()),
         }
     }
 
-    /// The lower tree it has for the owner with this key.
-    fn coins_of(&self, key: &Hash, depth: u16) -> Option<&'a Node<CoinLeaf>> {
-        let Node::Leaf(leaf) = self.node?.descend(key, depth, |_| ()).0 else { return None };
-        match leaf.content() {
-            Content::Owner(owner) if owner.id.key == *key => Some(&owner.coins),
-            _ => None,
-        }
+    /// The lower tree it has for the large owner with this key.
+    fn coins_of(&self, key: &Hash, depth: u16) -> Option<&'a Node<Coins>> {
+        let Part::Large(large) = &self.node?.descend(key, depth).0.part else { return None };
+        let owner = L::owner(large);
+        (owner.id.key == *key).then_some(&owner.coins)
     }
 }
 
@@ -282,7 +219,7 @@ impl Listing {
 
     fn row<L: Level>(&mut self, node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Result<(), TreeError> {
         let row = match self.content {
-            true => Some(encode_row(node, &prefix, scope).ok_or_else(|| unloaded(node, prefix, scope))?),
+            true => Some(encode_row(node, &prefix).ok_or_else(|| unloaded(node, prefix, scope))?),
             false => None,
         };
         self.rows.insert(PageKey::new(scope.map(|owner| &owner.key), prefix, node.count()), row);
@@ -297,23 +234,21 @@ impl Listing {
         prefix: Prefix,
         scope: Scope<'_>,
     ) -> Result<(), TreeError> {
-        match node {
-            Node::Branch(branch) => {
+        match &node.part {
+            Part::Branch(branch) => {
                 let (left, right) = other.sides(prefix.bits());
                 self.subtree(&branch.left, left, prefix.child(false), scope)?;
                 self.subtree(&branch.right, right, prefix.child(true), scope)
             }
-            Node::Leaf(leaf) => match leaf.content() {
-                Content::Owner(owner) => {
-                    let coins = other.coins_of(&owner.id.key, prefix.bits());
-                    let coins = coins.filter(|coins| coins.count() > PAGE_COINS);
-                    let coins = coins.map_or(Other::nothing(), Other::here);
-                    self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id))
-                }
-                Content::Coin(_) => Ok(()),
-            },
-            Node::Stub(_) => Err(unloaded(node, prefix, scope)),
-            Node::Empty => Ok(()),
+            Part::Large(large) => {
+                let owner = L::owner(large);
+                let coins = other.coins_of(&owner.id.key, prefix.bits());
+                let coins = coins.filter(|coins| coins.count() > PAGE_COINS);
+                let coins = coins.map_or(Other::nothing(), Other::here);
+                self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id))
+            }
+            Part::Stub => Err(unloaded(node, prefix, scope)),
+            Part::Empty | Part::Page(_) => Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::coin::Coin;
 use super::node::Summary;
 use crate::amount::Amount;
 use crate::hash::{Hash, Owner, TxId, hex_to_vec, to_hex};
@@ -81,8 +82,9 @@ pub(super) fn write_summary(out: &mut Vec<u8>, summary: &Summary) {
     let (sum_size, count_size) = (size(summary.sum.0), size(summary.count).max(1));
     out.push(SUMMARY_MARK | (sum_size << 3) as u8 | (count_size - 1) as u8);
     out.extend_from_slice(&summary.hash.0);
-    out.extend(summary.sum.0.to_le_bytes().iter().take(sum_size as usize));
-    out.extend(summary.count.to_le_bytes().iter().take(count_size as usize));
+    let (sum, count) = (summary.sum.0.to_le_bytes(), summary.count.to_le_bytes());
+    out.extend_from_slice(sum.split_at(sum_size as usize).0);
+    out.extend_from_slice(count.split_at(count_size as usize).0);
 }
 
 /// Writes an outpoint and an amount.
@@ -92,14 +94,14 @@ pub(super) fn write_coin(out: &mut Vec<u8>, outpoint: &OutPoint, amount: Amount)
 }
 
 /// Writes coins, each run of one owner's as owner, number, coins; gives the number of runs.
-pub(super) fn write_coins(out: &mut Vec<u8>, coins: &[(OutPoint, Output)]) -> u16 {
+pub(super) fn write_coins(out: &mut Vec<u8>, coins: &[&Coin]) -> u16 {
     let mut runs = 0;
-    for run in coins.chunk_by(|a, b| a.1.owner == b.1.owner) {
+    for run in coins.chunk_by(|a, b| a.id.key == b.id.key) {
         let number = u16::try_from(run.len()).expect("rows and chunks hold at most 32,768 coins");
-        let Some((_, first)) = run.first() else { continue };
-        out.extend_from_slice(first.owner.as_bytes());
+        let Some(first) = run.first() else { continue };
+        out.extend_from_slice(first.id.owner.as_bytes());
         out.extend_from_slice(&number.to_le_bytes());
-        run.iter().for_each(|(outpoint, output)| write_coin(out, outpoint, output.amount));
+        run.iter().for_each(|coin| write_coin(out, &coin.outpoint, coin.amount));
         runs += 1;
     }
     runs

@@ -3,7 +3,7 @@ use crate::codec::{decode, encode};
 
 proptest! {
     #[test]
-    fn chunks_chain_to_the_whole_tree(history in history(4, 120), size in 1..60u64) {
+    fn chunks_chain_to_the_whole_tree(history in history(3, 80), size in 1..60u64) {
         let (mut model, mut next_number) = (Model::default(), 0);
         history.iter().for_each(|steps| drop(changes(&mut model, steps, &mut next_number)));
         let (tree, mut from, mut coins) = (model.tree(), Position::START, Vec::new());
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_of_a_pruned_tree_say_what_to_load(history in history(4, 120), size in 1..60u64) {
+    fn chunks_of_a_pruned_tree_say_what_to_load(history in history(3, 120), size in 20..60u64) {
         let (mut model, mut next) = (Model::default(), 0);
         history.iter().for_each(|steps| drop(changes(&mut model, steps, &mut next)));
         let whole = model.tree();

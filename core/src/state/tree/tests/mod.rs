@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::leaf::{coin_key, owner_key};
+use super::coin::{coin_key, owner_key};
 use super::*;
 use crate::amount::Amount;
 use crate::hash::TxId;

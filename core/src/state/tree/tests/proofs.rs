@@ -230,7 +230,8 @@ fn wrapped_sums_are_refused() {
 /// The builder refuses a stub that would wrap as well.
 #[test]
 fn a_part_that_wraps_is_refused() {
-    let stub = |sum, count| Node::<OwnerLeaf>::stub(Summary { hash: Hash([9; 32]), sum: Amount(sum), count });
+    let stub =
+        |sum, count| Node::<coin::Owners>::stub(Summary { hash: Hash([9; 32]), sum: Amount(sum), count });
     assert!(Node::branch(stub(1 << 62, 1), stub(1 << 62, 1)).is_none());
     assert!(Node::branch(stub(u64::MAX, 1), stub(1, 1)).is_none());
     assert!(Node::branch(stub(1, u64::MAX), stub(1, 1)).is_none());
