@@ -22,7 +22,7 @@ Usage: cargo xtask COMMAND
   devnet [ARGUMENTS]     build `timecoin` and start a local network (ARGUMENTS: `timecoin devnet --help`)
   test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds
   sim --seeds N [...]    run the simulator
-  bench [--json] [NAME]  run the benchmarks
+  bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers
   wasm                   build the WebAssembly module and run its tests under Node
 ";

@@ -17,14 +17,19 @@ pub(crate) fn sim(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     start(workspace, "timecoin-tests", "sim", arguments)
 }
 
-/// Runs the benchmarks.
+/// Runs the benchmarks, one of which runs `timecoin devnet`.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    build(workspace, "timecoin-native", "timecoin")?;
     start(workspace, "timecoin-tests", "bench", arguments)
 }
 
 /// Builds and becomes a program. It starts in the caller's folder: arguments may be relative paths.
 fn start(workspace: &Workspace, package: &str, name: &str, arguments: &[OsString]) -> Result<(), Failure> {
-    run(&mut workspace.cargo(["build", "--release", "--package", package, "--bin", name]))?;
+    build(workspace, package, name)?;
     let program = workspace.target.join("release").join(name).with_extension(std::env::consts::EXE_EXTENSION);
     become_program(Command::new(program).args(arguments))
+}
+
+fn build(workspace: &Workspace, package: &str, name: &str) -> Result<(), Failure> {
+    run(&mut workspace.cargo(["build", "--release", "--package", package, "--bin", name]))
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Damage, StoreError};
 
-/// The newest format this program reads and the one it writes: raised with every change of layout or rows.
+/// The newest layout this program reads and the one it writes. What rows mean has a version of its own.
 pub(super) const FORMAT: u32 = 1;
 
 pub(super) const STORE: &str = "store";

@@ -9,14 +9,12 @@ use timecoin_core::hash::{Hash, Owner, Tag, TxId};
 use timecoin_core::state::tree::{Chunk, CoinTree, Multiproof, Op, PageKey, Position};
 use timecoin_core::transaction::{OutPoint, Output};
 
-use super::{Figure, rate, timed};
+use super::{Extent, Figure, rate, timed};
 
 /// Coins spent, and as many made, in a block.
 const BLOCK: usize = 1_000;
 /// Blocks applied for one figure.
 const BLOCKS: usize = 20;
-/// What a branch takes in memory: measured as growth of the process per branch of a loaded tree of a million.
-const BRANCH_SIZE: usize = 208;
 
 /// How coins are spread over owners.
 #[derive(Clone, Copy)]
@@ -68,15 +66,22 @@ impl Spread {
 
 /// All figures of the state tree.
 #[must_use]
-pub fn run() -> Vec<Figure> {
+pub fn run(extent: Extent) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for (spread, coins) in [
-        (Spread::OneEach, 100_000),
-        (Spread::OneEach, 1_000_000),
-        (Spread::TwentyEach, 1_000_000),
-        (Spread::OneOwner, 1_000_000),
-    ] {
-        let mut bench = Bench { spread, coins, figures: &mut figures };
+    let sizes: &[(Spread, usize)] = match extent {
+        Extent::Usual => {
+            &[(Spread::OneEach, 100_000), (Spread::OneEach, 1_000_000), (Spread::OneOwner, 1_000_000)]
+        }
+        Extent::Full => &[
+            (Spread::OneEach, 100_000),
+            (Spread::OneEach, 1_000_000),
+            (Spread::TwentyEach, 1_000_000),
+            (Spread::OneOwner, 1_000_000),
+            (Spread::OneEach, 4_000_000),
+        ],
+    };
+    for (spread, coins) in sizes {
+        let mut bench = Bench { spread: *spread, coins: *coins, figures: &mut figures };
         let tree = bench.inserts();
         bench.proofs(&tree);
         bench.multiproof(&tree);
@@ -137,12 +142,10 @@ impl Bench<'_> {
         let mut store: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let rows = tree.changed_rows(&CoinTree::empty()).expect("all in memory");
         store.extend(rows.into_iter().filter_map(|(key, row)| Some((key.to_bytes(), row?))));
-        let pages = store.keys().filter(|key| key.starts_with(&PageKey::PAGES)).count();
         let bytes: usize = store.iter().map(|(key, row)| key.len() + row.len()).sum();
         self.figure("stored", bytes as f64 / self.coins as f64, "bytes/coin");
         self.figure("stored rows", store.len() as f64 / self.coins as f64, "rows/coin");
         tree.prune();
-        self.figure("resident, estimated", (pages * BRANCH_SIZE) as f64 / self.coins as f64, "bytes/coin");
 
         let blocks: Vec<Vec<Op>> = (0..BLOCKS).map(|number| self.spread.block(self.coins, number)).collect();
         let (mut written, mut loaded, mut bytes) = (0, 0, 0);
