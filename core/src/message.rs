@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Block, Header};
+use crate::block::{Block, Body, Header};
 use crate::certificate::Certificate;
-use crate::codec::{FRAME_SIZE_MAX, Wire};
+use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode};
 use crate::evidence::Evidence;
 use crate::hash::{BlockId, TxId};
 use crate::sync::wire::{Query, RequestId, Response, Status};
@@ -15,6 +15,10 @@ use crate::vote::Vote;
 pub const IDS_MAX: usize = 4096;
 /// Most votes in one message: two phases of the largest set.
 pub const VOTES_MAX: usize = 512;
+/// Most bytes of a message of transactions that are not a block's.
+pub const TRANSACTIONS_SIZE_MAX: usize = 2 << 20;
+/// Most bytes of a proposal: ids, evidence and two certificates.
+pub const PROPOSAL_SIZE_MAX: usize = 1 << 20;
 
 /// A proposal: the header, ids in place of transactions, and what else the body needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,16 +82,166 @@ pub enum Message {
     Query(RequestId, Query),
     /// Answers [`Message::Query`].
     Response(RequestId, Response),
+    /// Answers a request that the sender will not serve now: its asker is over a rate limit.
+    Busy {
+        /// Which.
+        request: Request,
+        /// When asking again may be of use.
+        retry_after_ms: u32,
+    },
+}
+
+/// A request, as [`Message::Busy`] names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// A [`Message::Query`].
+    Query(RequestId),
+    /// A [`Message::WantParts`] or [`Message::WantBlock`].
+    Block(BlockId),
+    /// A [`Message::Want`].
+    Transactions,
 }
 
 impl Wire for Message {
     const SIZE_MAX: usize = FRAME_SIZE_MAX;
 }
 
-impl Message {
-    /// Whether lists keep within their limits: checked before any work is done for a message.
+/// What a message is, without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants of `Message`, in their order")]
+pub enum MessageKind {
+    Status,
+    Ping,
+    Pong,
+    Transactions,
+    Have,
+    Want,
+    Proposal,
+    Votes,
+    Certificate,
+    Evidence,
+    WantParts,
+    Parts,
+    WantBlock,
+    Block,
+    Query,
+    Response,
+    Busy,
+}
+
+impl MessageKind {
+    /// Every kind, by wire tag.
+    pub const ALL: [Self; 17] = [
+        Self::Status,
+        Self::Ping,
+        Self::Pong,
+        Self::Transactions,
+        Self::Have,
+        Self::Want,
+        Self::Proposal,
+        Self::Votes,
+        Self::Certificate,
+        Self::Evidence,
+        Self::WantParts,
+        Self::Parts,
+        Self::WantBlock,
+        Self::Block,
+        Self::Query,
+        Self::Response,
+        Self::Busy,
+    ];
+
+    /// The most bytes a message of this kind encodes to.
     #[must_use]
-    pub fn is_bounded(&self) -> bool {
+    pub const fn size_max(self) -> usize {
+        const TAG: usize = 4;
+        const COUNT: usize = 8;
+        TAG + match self {
+            Self::Status => Status::SIZE_MAX,
+            Self::Ping | Self::Pong => 8,
+            Self::Transactions => TRANSACTIONS_SIZE_MAX,
+            Self::Have | Self::Want => COUNT + 32 * IDS_MAX,
+            Self::Proposal => PROPOSAL_SIZE_MAX,
+            Self::Votes => COUNT + Vote::SIZE_MAX * VOTES_MAX,
+            Self::Certificate => Certificate::SIZE_MAX,
+            Self::Evidence => Evidence::SIZE_MAX,
+            Self::WantParts => 32 + COUNT + 4 * IDS_MAX,
+            Self::Parts => Body::SIZE_MAX,
+            Self::WantBlock => 32,
+            Self::Block => Block::SIZE_MAX,
+            Self::Query => RequestId::SIZE_MAX + Query::SIZE_MAX,
+            Self::Response => RequestId::SIZE_MAX + Response::SIZE_MAX,
+            Self::Busy => TAG + 32 + 4,
+        }
+    }
+
+    /// What a frame claims to be; `None` where there is no such kind.
+    fn of_frame(frame: &[u8]) -> Option<Self> {
+        let tag = u32::from_le_bytes(*frame.first_chunk()?);
+        Self::ALL.get(usize::try_from(tag).ok()?).copied()
+    }
+}
+
+/// Why a frame is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// No message has this tag.
+    #[error("no known kind of message")]
+    Kind,
+    /// More bytes than a message of this kind has; nothing was decoded.
+    #[error("{size} bytes for a {kind:?}")]
+    TooLarge {
+        /// What it claims to be.
+        kind: MessageKind,
+        /// Its size.
+        size: usize,
+    },
+    /// Not the encoding of a message.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A list, or a range asked for, beyond its limit.
+    #[error("a {0:?} beyond its limits")]
+    OutOfBounds(MessageKind),
+}
+
+impl Message {
+    /// Decodes a frame. Its size is compared with what its kind may have before anything is decoded, its lists
+    /// and ranges with their limits before any work is done for it.
+    pub fn from_frame(frame: &[u8]) -> Result<Self, FrameError> {
+        let kind = MessageKind::of_frame(frame).ok_or(FrameError::Kind)?;
+        if frame.len() > kind.size_max() {
+            return Err(FrameError::TooLarge { kind, size: frame.len() });
+        }
+        let message: Self = decode(frame)?;
+        if message.is_bounded() { Ok(message) } else { Err(FrameError::OutOfBounds(kind)) }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::Status(_) => MessageKind::Status,
+            Self::Ping(_) => MessageKind::Ping,
+            Self::Pong(_) => MessageKind::Pong,
+            Self::Transactions(_) => MessageKind::Transactions,
+            Self::Have(_) => MessageKind::Have,
+            Self::Want(_) => MessageKind::Want,
+            Self::Proposal(_) => MessageKind::Proposal,
+            Self::Votes(_) => MessageKind::Votes,
+            Self::Certificate(_) => MessageKind::Certificate,
+            Self::Evidence(_) => MessageKind::Evidence,
+            Self::WantParts { .. } => MessageKind::WantParts,
+            Self::Parts { .. } => MessageKind::Parts,
+            Self::WantBlock(_) => MessageKind::WantBlock,
+            Self::Block(_) => MessageKind::Block,
+            Self::Query(..) => MessageKind::Query,
+            Self::Response(..) => MessageKind::Response,
+            Self::Busy { .. } => MessageKind::Busy,
+        }
+    }
+
+    /// Whether lists keep within their limits: checked before any work is done for a message.
+    fn is_bounded(&self) -> bool {
         match self {
             Self::Have(ids) | Self::Want(ids) => ids.len() <= IDS_MAX,
             Self::Votes(votes) => votes.len() <= VOTES_MAX,
@@ -102,6 +256,7 @@ impl Message {
             | Self::Evidence(_)
             | Self::WantBlock(_)
             | Self::Response(..)
+            | Self::Busy { .. }
             | Self::Block(_) => true,
         }
     }

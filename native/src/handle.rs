@@ -50,6 +50,9 @@ pub struct Session {
 /// The sessions at one moment.
 pub type Sessions = Arc<BTreeMap<PeerId, Session>>;
 
+/// Peers that get no session, and until when; some of them may be over already.
+pub type Bans = Arc<BTreeMap<PeerId, Time>>;
+
 /// A question to the node, answered on its thread between two steps.
 pub(crate) type Question = Box<dyn FnOnce(&Node) + Send>;
 
@@ -90,6 +93,7 @@ pub(crate) struct Links {
     pub(crate) submissions: mpsc::Sender<Submission>,
     pub(crate) notices: broadcast::Sender<Arc<Notice>>,
     pub(crate) sessions: watch::Receiver<Sessions>,
+    pub(crate) bans: watch::Receiver<Bans>,
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) started: Time,
 }
@@ -134,6 +138,14 @@ impl NodeHandle {
     #[must_use]
     pub fn sessions(&self) -> watch::Receiver<Sessions> {
         self.links.sessions.clone()
+    }
+
+    /// Who is banned now, and until when.
+    #[must_use]
+    pub fn bans(&self) -> BTreeMap<PeerId, Time> {
+        let now = clock::now();
+        let bans = self.links.bans.borrow().clone();
+        bans.iter().filter(|(_, until)| **until > now).map(|(peer, until)| (*peer, *until)).collect()
     }
 
     /// How long the node has been running.

@@ -23,7 +23,7 @@ use axum::Router;
 use timecoin_core::driver::{self, DriverError};
 use timecoin_core::keys::SecretKey;
 use timecoin_core::mempool::MempoolLimits;
-use timecoin_core::node::{Chain, NodeConfig, Notice};
+use timecoin_core::node::{Chain, Gate, NodeConfig, Notice};
 use timecoin_core::peer::handshake::Role;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -173,7 +173,10 @@ pub async fn start(
     let (notices, _) = broadcast::channel(NOTICES_MAX);
     let (sessions, sessions_seen) = watch::channel(handle_sessions());
     let stopping = watch::Sender::new(false);
-    let mut performer = owner::Performer::new(network.clone(), store.clone(), notices.clone(), &node);
+    let (bans, bans_seen) = watch::channel(crate::handle::Bans::default());
+    let (offences, offences_waiting) = mpsc::channel(planner::OFFENCES_MAX);
+    let mut performer =
+        owner::Performer::new(network.clone(), store.clone(), notices.clone(), offences, &node);
     let planner = planner::Planner {
         network: network.clone(),
         events,
@@ -183,13 +186,16 @@ pub async fn start(
         notices: notices.clone(),
         sessions,
         next_ticket: 0,
-        closing: std::collections::BTreeSet::new(),
+        offences: offences_waiting,
+        gate: Gate::default(),
+        bans,
     };
     let links = Links {
         work,
         submissions,
         notices,
         sessions: sessions_seen.clone(),
+        bans: bans_seen,
         stopping: stopping.clone(),
         started: clock::now(),
     };

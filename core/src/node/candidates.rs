@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hash::{BlockId, TxId};
-use crate::message::Proposal;
+use crate::message::{IDS_MAX, Proposal};
 use crate::peer::handshake::PeerId;
 use crate::state::{Applied, BlockError, VerifiedBlock};
 use crate::time::Time;
@@ -144,11 +144,12 @@ impl Candidate {
         }
     }
 
-    /// Positions of the transactions still lacking.
+    /// Positions of the transactions still lacking, as many as one message may ask for.
     pub(super) fn lacking(&self) -> Vec<u32> {
         match &self.progress {
             Progress::Partial(_, found) => {
-                (0..).zip(found).filter(|(_, slot)| slot.is_none()).map(|(at, _)| at).collect()
+                let lacking = (0..).zip(found).filter(|(_, slot)| slot.is_none());
+                lacking.map(|(at, _)| at).take(IDS_MAX).collect()
             }
             Progress::Named | Progress::Complete(_) | Progress::Valid(_) | Progress::Invalid(_) => Vec::new(),
         }

@@ -10,11 +10,13 @@ use crate::hash::{BlockId, ChainId, TxId};
 use crate::mempool::AdmissionError;
 use crate::message::{Message, Proposal};
 use crate::peer::handshake::{PeerId, PeerInfo};
+use crate::peer::score::Offence;
 use crate::rows::Batch;
 use crate::spec::ChainSpec;
 use crate::state::{BlockError, ChainState, Draft, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
 use crate::sync::wire::{Query, RequestId};
 use crate::sync::{Anchor, Checked, CheckedStatus};
+use crate::time::Time;
 use crate::transaction::{SignedTransaction, TransactionError, VerifiedTransaction};
 use crate::validators::ValidatorSet;
 use crate::vote::{Height, Phase, ViewNumber, Vote};
@@ -50,6 +52,8 @@ pub enum Event {
     Disconnected(PeerId),
     /// A frame from a peer.
     Frame(PeerId, Vec<u8>),
+    /// A frame that was opened ([`super::open`]), and its size.
+    Message(PeerId, Message, usize),
     /// A user submits a transaction.
     Submit(Ticket, SignedTransaction),
     /// The operator's word that the key has signed nothing at this height or above.
@@ -245,8 +249,10 @@ pub enum Notice {
     Dropped(TxId),
     /// This node signed a vote.
     Signed(Phase, Height, ViewNumber),
-    /// A peer offended.
+    /// A peer did what no honest peer does.
     Offence(PeerId, Offence),
+    /// A session is ended by this node.
+    Parted(PeerId, Parting),
     /// Proof of equivocation.
     Evidence(Evidence),
     /// Two conflicting certificates: the node has stopped.
@@ -281,36 +287,21 @@ pub enum SubmitError {
     Action(#[from] BlockError),
 }
 
-/// What a peer did that an honest peer does not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Offence {
-    /// Bytes that are no message, or lists beyond their limits.
-    #[error("sent a malformed frame")]
-    Malformed,
-    /// A signature that is not valid.
-    #[error("sent an invalid signature")]
-    Signature,
-    /// A certificate that proves nothing.
-    #[error("sent an invalid certificate")]
-    Certificate,
-    /// Evidence that proves nothing.
-    #[error("sent invalid evidence")]
-    Evidence,
-    /// A transaction that is invalid whatever the state.
-    #[error("sent an invalid transaction")]
-    Transaction,
-    /// A block that breaks the rules.
-    #[error("sent an invalid block")]
-    Block,
-    /// Answers to queries that are provably wrong, or to nothing asked.
-    #[error("sent a wrong answer")]
-    Sync,
-    /// More than its share of messages.
-    #[error("sends too much")]
-    Flood,
-    /// Nothing heard for too long.
-    #[error("fell silent")]
+/// Why a session is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Parting {
+    /// Nothing was heard for too long.
+    #[error("silent for too long")]
     Silent,
+    /// Too many faults that prove no bad intent: slow, chatty, without what it claimed. It may come back.
+    #[error("too many faults")]
+    Faults,
+    /// Proved offences. No session before then.
+    #[error("banned until {}", until.0)]
+    Banned {
+        /// When the ban ends.
+        until: Time,
+    },
 }
 
 /// What a peer is answered from the store.
@@ -329,8 +320,10 @@ pub enum Effect {
     Send(Vec<PeerId>, Arc<[u8]>),
     /// Answer a peer from the store, with [`crate::driver::serve`].
     Serve(PeerId, Serve),
+    /// Tell the [gate](super::Gate).
+    Offence(PeerId, Offence),
     /// End a session.
-    Close(PeerId, Offence),
+    Close(PeerId, Parting),
     /// Tell whoever watches.
     Notice(Notice),
     /// Check later events against this.

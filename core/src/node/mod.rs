@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `event` | what enters and leaves |
+//! | `gate` | quotas and scores: what a peer may cost, when to part from it |
 //! | `plan` | checks that need no node, off its thread |
 //! | `candidates` | blocks of the open height |
 //! | `propose` | building, validating and finalizing blocks |
@@ -12,12 +13,13 @@
 //! | `sync` | catching up |
 //! | `restore` | from rows to a node, and back to where it stopped |
 //!
-//! A driver runs [`plan`], loads what [`Node::reads`] names, hands the rows to [`Node::absorb`], calls
+//! A driver lets events through a [`Gate`], runs [`plan`], loads what [`Node::reads`] names, hands the rows to [`Node::absorb`], calls
 //! [`Node::handle`], commits the batch, and only then performs the effects ([`crate::driver`]). `handle` is
 //! synchronous, never sees I/O, and takes time as an argument.
 
 mod candidates;
 mod event;
+mod gate;
 mod peers;
 mod plan;
 mod pool;
@@ -45,10 +47,12 @@ use crate::time::Time;
 use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
+pub use crate::peer::score::Offence;
 pub use event::{
-    Chain, CheckedProposal, Effect, Event, Job, Notice, Offence, PlanContext, Serve, Step, SubmitError,
+    Chain, CheckedProposal, Effect, Event, Job, Notice, Parting, PlanContext, Serve, Step, SubmitError,
     Ticket, TransactionPhase,
 };
+pub use gate::{Gate, open};
 pub use peers::PeerStatus;
 pub use plan::{plan, verify_block};
 pub use restore::{RestoreError, Restored, StoredNode, first_rows};

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::certificate::Certificate;
 use crate::codec::encode;
 use crate::hash::{BlockId, TxId};
-use crate::message::{IDS_MAX, Message, Proposal, VOTES_MAX};
+use crate::message::{IDS_MAX, Message, Proposal, Request, VOTES_MAX};
 use crate::peer::handshake::{PeerId, PeerInfo};
 use crate::time::Time;
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
 
 use super::Node;
-use super::event::{Effect, Offence, Serve, Step};
+use super::event::{Effect, Notice, Parting, Serve, Step};
 
 /// How long relaying waits.
 const RELAY_DELAY_MS: u64 = 20;
@@ -245,6 +245,9 @@ impl Node {
             Message::Query(id, query) => {
                 step.effects.push(Effect::Serve(peer, Serve::Range(id, query)));
             }
+            Message::Busy { request, retry_after_ms } => {
+                self.on_busy(peer, request, retry_after_ms, now, step);
+            }
             // `plan` turns these into checked jobs.
             Message::Status(_)
             | Message::Response(..)
@@ -255,6 +258,27 @@ impl Node {
             | Message::Evidence(_)
             | Message::Parts { .. }
             | Message::Block(_) => {}
+        }
+    }
+
+    /// A peer will not serve a request now.
+    fn on_busy(&mut self, peer: PeerId, request: Request, retry_after_ms: u32, now: Time, step: &mut Step) {
+        match request {
+            Request::Query(id) => {
+                self.sync.on_busy(peer.0, id, retry_after_ms, now);
+                self.want_sync(now, step);
+            }
+            Request::Block(block) => {
+                let is_elsewhere = self.peers.next_after(Some(peer)) != Some(peer);
+                let asked =
+                    self.candidates.candidate_mut(&block).and_then(|candidate| candidate.wanted.as_mut());
+                if let Some((_, at)) = asked.filter(|(last, _)| *last == peer && is_elsewhere) {
+                    *at = Time(0);
+                    self.want_block(block, now, step);
+                }
+            }
+            // Offered again by others, and asked for with the proposal that has them.
+            Request::Transactions => {}
         }
     }
 
@@ -288,7 +312,9 @@ impl Node {
         }
         self.send(quiet, &Message::Ping(now.0), step);
         for peer in silent {
-            self.offend(peer, Offence::Silent, step);
+            self.peers.remove(&peer);
+            step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
+            step.effects.push(Effect::Close(peer, Parting::Silent));
         }
     }
 

@@ -7,17 +7,18 @@
 use std::sync::Arc;
 
 use crate::block::Block;
-use crate::codec::decode;
 use crate::evidence::Evidence;
 use crate::keys::{SignedBytes, invalid_signatures};
 use crate::message::{Message, Proposal};
 use crate::peer::handshake::PeerId;
+use crate::peer::score::Offence;
 use crate::state::{BlockError, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
 use crate::sync::{check, check_status};
 use crate::transaction::{SignedTransaction, TransactionLimits, VerifiedTransaction};
 use crate::vote::{Height, Phase, Vote};
 
-use super::event::{CheckedProposal, Event, Job, Offence, PlanContext};
+use super::event::{CheckedProposal, Event, Job, PlanContext};
+use super::gate::open;
 
 /// Checks an event. An offence names what its sender did wrong; `None` means that there is nothing to do.
 pub fn plan(context: &PlanContext, event: Event) -> Result<Option<Job>, (PeerId, Offence)> {
@@ -30,13 +31,9 @@ pub fn plan(context: &PlanContext, event: Event) -> Result<Option<Job>, (PeerId,
             let verified = VerifiedTransaction::verify(signed, &context.chain.id, &limits(context));
             Ok(Some(Job::Submit(ticket, verified.map(Arc::new))))
         }
-        Event::Frame(peer, bytes) => {
-            let offence = |offence| (peer, offence);
-            let message = decode::<Message>(&bytes).map_err(|_| offence(Offence::Malformed))?;
-            if !message.is_bounded() {
-                return Err(offence(Offence::Malformed));
-            }
-            plan_message(context, peer, message).map_err(offence)
+        Event::Frame(..) => plan(context, open(event)?),
+        Event::Message(peer, message, _) => {
+            plan_message(context, peer, message).map_err(|offence| (peer, offence))
         }
     }
 }
@@ -65,7 +62,7 @@ pub(super) fn plan_message(
         Message::Certificate(certificate) => {
             let Some(set) = context.set_of(certificate.data.height) else { return Ok(None) };
             let verified = VerifiedCertificate::verify(certificate, set, &context.chain.id);
-            Job::Certificate(peer, verified.map_err(|_| Offence::Certificate)?)
+            Job::Certificate(peer, verified.map_err(|_| Offence::InvalidCertificate)?)
         }
         // The sender decided our open height already: its next proposal waits until we have, too.
         Message::Proposal(proposal) if proposal.header.height == context.height.next().next() => {
@@ -88,7 +85,7 @@ pub(super) fn plan_message(
         }
         Message::Status(status) => {
             let checked = check_status(&status, &context.anchor, &context.chain.id);
-            let checked = checked.map_err(|_| Offence::Certificate)?;
+            let checked = checked.map_err(|_| Offence::InvalidCertificate)?;
             let open = status.certificate.filter(|_| status.height == context.height.next());
             let set = &context.validators;
             let verified = open.and_then(|certificate| {
@@ -105,7 +102,8 @@ pub(super) fn plan_message(
         | Message::Want(_)
         | Message::WantParts { .. }
         | Message::WantBlock(_)
-        | Message::Query(..)) => Job::Message(peer, message),
+        | Message::Query(..)
+        | Message::Busy { .. }) => Job::Message(peer, message),
     };
     Ok(Some(job))
 }
@@ -115,7 +113,7 @@ fn verify_transactions(
     list: Vec<SignedTransaction>,
 ) -> Result<Vec<Arc<VerifiedTransaction>>, Offence> {
     let verified = VerifiedTransaction::verify_all(list, &context.chain.id, &limits(context));
-    Ok(verified.map_err(|_| Offence::Transaction)?.into_iter().map(Arc::new).collect())
+    Ok(verified.map_err(|_| Offence::InvalidTransaction)?.into_iter().map(Arc::new).collect())
 }
 
 /// Votes of heights whose set is known; the others are dropped without a look.
@@ -127,19 +125,19 @@ fn verify_votes(context: &PlanContext, votes: Vec<Vote>) -> Result<Vec<Vote>, Of
             continue;
         }
         let Some(set) = context.set_of(vote.data.height) else { continue };
-        let member = set.validator(vote.validator).ok_or(Offence::Signature)?;
+        let member = set.validator(vote.validator).ok_or(Offence::InvalidSignature)?;
         if !vote.data.is_well_formed() {
-            return Err(Offence::Malformed);
+            return Err(Offence::MalformedFrame);
         }
         signatures.push(vote.signed_bytes(&context.chain.id, &member.key));
         known.push(vote);
     }
-    if invalid_signatures(&signatures).is_empty() { Ok(known) } else { Err(Offence::Signature) }
+    if invalid_signatures(&signatures).is_empty() { Ok(known) } else { Err(Offence::InvalidSignature) }
 }
 
 fn verify_evidence(context: &PlanContext, evidence: Evidence) -> Result<Option<VerifiedEvidence>, Offence> {
     let Some(set) = context.set_of(evidence.first.data.height) else { return Ok(None) };
-    VerifiedEvidence::verify(evidence, set, &context.chain.id).map(Some).map_err(|_| Offence::Evidence)
+    VerifiedEvidence::verify(evidence, set, &context.chain.id).map(Some).map_err(|_| Offence::InvalidEvidence)
 }
 
 /// A proposal for the next height; of another height it is dropped.
@@ -149,17 +147,17 @@ fn check_proposal(context: &PlanContext, proposal: Proposal) -> Result<Option<Ch
         return Ok(None);
     }
     let set = &context.validators;
-    let member = set.validator(proposal.vote.validator).ok_or(Offence::Signature)?;
+    let member = set.validator(proposal.vote.validator).ok_or(Offence::InvalidSignature)?;
     let is_one_block = data.phase == Phase::PrePrepare
         && data.block == Some(header.id())
         && header.height == data.height
         && data.is_well_formed();
     if !is_one_block {
-        return Err(Offence::Malformed);
+        return Err(Offence::MalformedFrame);
     }
     let SignedBytes { key, message, signature } = proposal.vote.signed_bytes(&context.chain.id, &member.key);
     if !crate::keys::verify(&key, &message, &signature) {
-        return Err(Offence::Signature);
+        return Err(Offence::InvalidSignature);
     }
     if let Some(certificate) = &proposal.prepare_certificate {
         let proves = certificate.data.phase == Phase::Prepare
@@ -167,7 +165,7 @@ fn check_proposal(context: &PlanContext, proposal: Proposal) -> Result<Option<Ch
             && certificate.data.block == data.block
             && Some(certificate.data.view) == data.valid_view;
         if !proves || certificate.verify(set, &context.chain.id).is_err() {
-            return Err(Offence::Certificate);
+            return Err(Offence::InvalidCertificate);
         }
     }
     let parent_certificate = proposal
@@ -175,11 +173,11 @@ fn check_proposal(context: &PlanContext, proposal: Proposal) -> Result<Option<Ch
         .clone()
         .map(|certificate| VerifiedCertificate::verify(certificate, &context.signers, &context.chain.id))
         .transpose()
-        .map_err(|_| Offence::Certificate)?;
+        .map_err(|_| Offence::InvalidCertificate)?;
     let evidence: Result<Option<Vec<_>>, _> =
         proposal.evidence.iter().map(|evidence| verify_evidence(context, *evidence)).collect();
     // Evidence of a height beyond the evidence age makes the block invalid, whoever relays it.
-    let Some(evidence) = evidence? else { return Err(Offence::Block) };
+    let Some(evidence) = evidence? else { return Err(Offence::InvalidBlock) };
     Ok(Some(CheckedProposal { proposal, evidence, parent_certificate }))
 }
 

@@ -9,13 +9,14 @@ use crate::hash::{Owner, TxId};
 use crate::mempool::Clock;
 use crate::message::{IDS_MAX, Message};
 use crate::peer::handshake::PeerId;
+use crate::peer::score::Offence;
 use crate::rows::Batch;
 use crate::state::check_action;
 use crate::time::Time;
 use crate::transaction::{Action, OutPoint, Output, Transaction, TransactionError, VerifiedTransaction};
 
 use super::Node;
-use super::event::{Effect, Notice, Offence, Step, SubmitError, Ticket, TransactionPhase};
+use super::event::{Effect, Notice, Step, SubmitError, Ticket, TransactionPhase};
 
 /// Most bytes of transactions in one answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -184,10 +185,8 @@ impl Node {
         }
     }
 
-    /// Ends a session with an offender.
-    pub(super) fn offend(&mut self, peer: PeerId, offence: Offence, step: &mut Step) {
-        self.peers.remove(&peer);
-        step.effects.push(Effect::Notice(Notice::Offence(peer, offence)));
-        step.effects.push(Effect::Close(peer, offence));
+    /// Holds something against a peer; what follows is the gate's to decide.
+    pub(super) fn offend(peer: PeerId, offence: Offence, step: &mut Step) {
+        step.effects.push(Effect::Offence(peer, offence));
     }
 }

@@ -8,6 +8,7 @@ use crate::consensus::{HeightStart, Input, SignRecord, Timeouts};
 use crate::hash::{BlockId, Owner, TxId};
 use crate::message::Message;
 use crate::peer::handshake::PeerId;
+use crate::peer::score::Offence;
 use crate::rows::Table;
 use crate::schema::write_block;
 use crate::state::registry::Status;
@@ -20,7 +21,7 @@ use crate::transaction::{OutPoint, VerifiedTransaction};
 use crate::vote::{Phase, ViewNumber};
 
 use super::candidates::{Candidates, Progress};
-use super::event::{Effect, Job, Notice, Offence, Step, TransactionPhase};
+use super::event::{Effect, Job, Notice, Step, TransactionPhase};
 use super::{Node, plan};
 
 /// A quarantined signer listens for its own key while this many blocks become final.
@@ -166,7 +167,7 @@ impl Node {
             // The header hashes to the id asked for, so the body is what may have been tampered with.
             Err(_) => {
                 if let Some(peer) = peer {
-                    self.offend(peer, Offence::Block, step);
+                    Self::offend(peer, Offence::InvalidBlock, step);
                 }
             }
         }

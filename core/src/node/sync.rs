@@ -4,14 +4,15 @@
 use crate::consensus::Input;
 use crate::message::Message;
 use crate::peer::handshake::PeerId;
+use crate::peer::score::Offence;
 use crate::state::VerifiedCertificate;
 use crate::sync::wire::{RequestId, Status};
-use crate::sync::{Checked, CheckedStatus, Output};
+use crate::sync::{Checked, CheckedStatus, Output, SyncFault};
 use crate::time::Time;
 use crate::vote::Height;
 
 use super::candidates::Progress;
-use super::event::{Effect, Notice, Offence, Step, anchor};
+use super::event::{Effect, Notice, Step, anchor};
 use super::{Node, plan};
 
 impl Node {
@@ -58,9 +59,7 @@ impl Node {
     ) {
         match self.sync.on_response(peer.0, id, checked, now) {
             Ok(outputs) => self.take_synced(outputs, now, step),
-            Err(fault) if fault.is_proved() => self.offend(peer, Offence::Sync, step),
-            // Not proved to be a lie: the machine asks somebody else.
-            Err(_) => {}
+            Err(fault) => Self::offend(peer, offence(fault), step),
         }
         self.want_sync(now, step);
     }
@@ -74,7 +73,9 @@ impl Node {
 
     pub(super) fn tick_sync(&mut self, now: Time, step: &mut Step) {
         if self.sync.deadline() <= now {
-            self.sync.tick(now);
+            for peer in self.sync.tick(now) {
+                Self::offend(PeerId(peer), Offence::Unanswered, step);
+            }
             self.want_sync(now, step);
         }
     }
@@ -122,9 +123,18 @@ impl Node {
         }
     }
 
-    fn want_sync(&mut self, now: Time, step: &mut Step) {
+    pub(super) fn want_sync(&mut self, now: Time, step: &mut Step) {
         for request in self.sync.wanted(now) {
             self.send(vec![PeerId(request.peer)], &Message::Query(request.id, request.query), step);
         }
+    }
+}
+
+fn offence(fault: SyncFault) -> Offence {
+    match fault {
+        SyncFault::Unrequested | SyncFault::Mismatched => Offence::UnrequestedResponse,
+        SyncFault::Headers(_) => Offence::InvalidCertificate,
+        SyncFault::Body(_) => Offence::InvalidBlock,
+        SyncFault::FalseStatus(_) => Offence::FalseStatus,
     }
 }

@@ -62,9 +62,13 @@ fn id(at: usize) -> PeerId {
     PeerId(key(50 + at as u8).public_key())
 }
 
+pub(super) fn info_of(peer: PeerId) -> PeerInfo {
+    let origin = Origin { initiator: peer, time: START, id: Hash::ZERO };
+    PeerInfo { peer, version: 1, role: Role::Validator, listen: None, height: 0, time: START, origin }
+}
+
 fn info(at: usize) -> PeerInfo {
-    let origin = Origin { initiator: id(at), time: START, id: Hash::ZERO };
-    PeerInfo { peer: id(at), version: 1, role: Role::Validator, listen: None, height: 0, time: START, origin }
+    info_of(id(at))
 }
 
 impl World {
@@ -123,8 +127,9 @@ impl World {
                     }
                 }
                 Effect::Notice(notice) => self.notices.push((at, notice)),
-                Effect::Close(_, Offence::Silent) if self.asleep.is_some() => {}
-                Effect::Close(_, offence) => panic!("{at} closes for {offence:?}"),
+                Effect::Close(_, Parting::Silent) if self.asleep.is_some() => {}
+                Effect::Close(_, parting) => panic!("{at} parts: {parting}"),
+                Effect::Offence(_, offence) => panic!("{at} complains of {offence}"),
                 Effect::Halt => panic!("{at} halts"),
                 Effect::Serve(peer, question) => {
                     let to = (0..self.nodes.len()).find(|to| id(*to) == peer).unwrap();

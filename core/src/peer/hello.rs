@@ -141,6 +141,9 @@ pub enum Refusal {
     /// The two already have a session, and it is the one to keep.
     #[error("already connected")]
     Duplicate,
+    /// The peer offended, and is let in again later.
+    #[error("banned for offences")]
+    Banned,
 }
 
 /// The responder's answer to a hello. `Refused` has the same bytes in every version.

@@ -19,6 +19,8 @@ pub enum CostClass {
     Inventory,
     /// Answering requests; one unit for each byte of the largest answer the request allows.
     Serve,
+    /// Answers to our own requests; one unit for each signature to check, or kibibyte.
+    Answer,
     /// Peer records; one unit for each.
     Address,
     /// Everything else; one unit for each message.
@@ -31,9 +33,10 @@ impl CostClass {
     pub const fn allowance(self) -> Allowance {
         match self {
             Self::Consensus => Allowance { per_second: 5_000, burst: 20_000 },
-            Self::Transaction => Allowance { per_second: 2 << 20, burst: 16 << 20 },
+            Self::Transaction => Allowance { per_second: 4 << 20, burst: 32 << 20 },
             Self::Inventory => Allowance { per_second: 10_000, burst: 50_000 },
             Self::Serve => Allowance { per_second: 8 << 20, burst: 64 << 20 },
+            Self::Answer => Allowance { per_second: 50_000, burst: 200_000 },
             Self::Address => Allowance { per_second: 1, burst: 256 },
             Self::Control => Allowance { per_second: 50, burst: 200 },
         }
@@ -133,11 +136,12 @@ mod tests {
     use super::*;
 
     const PEER: PublicKey = PublicKey([1; 32]);
-    const CLASSES: [CostClass; 6] = [
+    const CLASSES: [CostClass; 7] = [
         CostClass::Consensus,
         CostClass::Transaction,
         CostClass::Inventory,
         CostClass::Serve,
+        CostClass::Answer,
         CostClass::Address,
         CostClass::Control,
     ];

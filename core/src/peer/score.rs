@@ -31,13 +31,13 @@ pub enum Offence {
     /// A block that is not the certified one, or that the rules refuse.
     #[error("invalid block")]
     InvalidBlock,
-    /// A proof that does not lead to the certified root.
-    #[error("invalid proof")]
-    InvalidProof,
+    /// Evidence that proves nothing.
+    #[error("invalid evidence")]
+    InvalidEvidence,
     /// A peer record that its key did not sign.
     #[error("invalid peer record")]
     InvalidRecord,
-    /// An answer to no request, and to none that was given up.
+    /// An answer to no request, and to none that was given up; or another kind of answer than was asked for.
     #[error("unrequested response")]
     UnrequestedResponse,
     /// A request beyond the range or size that requests may have.
@@ -49,9 +49,6 @@ pub enum Offence {
     /// Over a rate limit.
     #[error("over the rate limit")]
     Spam,
-    /// The same message again over the same edge.
-    #[error("repeated message")]
-    Repeated,
     /// No answer in time.
     #[error("no answer in time")]
     Unanswered,
@@ -66,7 +63,7 @@ struct Weight {
 impl Offence {
     const fn weight(self) -> Weight {
         let (points, proved) = match self {
-            Self::InvalidCertificate | Self::InvalidBlock | Self::InvalidProof => (100, true),
+            Self::InvalidCertificate | Self::InvalidBlock | Self::InvalidEvidence => (100, true),
             Self::Oversized | Self::RequestOutOfBounds => (50, true),
             Self::MalformedFrame => (25, true),
             Self::InvalidRecord | Self::UnrequestedResponse => (10, true),
@@ -74,7 +71,7 @@ impl Offence {
             Self::InvalidSignature => (2, true),
             Self::FalseStatus => (20, false),
             Self::Unanswered => (10, false),
-            Self::Spam | Self::Repeated => (1, false),
+            Self::Spam => (1, false),
         };
         Weight { points, proved }
     }
@@ -168,13 +165,10 @@ impl Scores {
         self.0.get(peer).map(|record| record.banned_until).filter(|until| *until > now)
     }
 
-    /// Points a peer has now, rounded up: fewer is the better choice for a request.
-    #[must_use]
-    pub fn points(&self, peer: &PublicKey, now: Time) -> u64 {
-        self.0.get(peer).map_or(0, |record| {
-            let record = record.decayed(now);
-            record.proved_ms.saturating_add(record.other_ms).div_ceil(DECAY_MS)
-        })
+    /// Who is banned, and until when.
+    pub fn bans(&self, now: Time) -> impl Iterator<Item = (PublicKey, Time)> {
+        let banned = self.0.iter().filter(move |(_, record)| record.banned_until > now);
+        banned.map(|(peer, record)| (*peer, record.banned_until))
     }
 
     /// How many peers have a record.
@@ -226,13 +220,12 @@ mod tests {
             (InvalidTransaction, 20, true),
             (InvalidCertificate, 1, true),
             (InvalidBlock, 1, true),
-            (InvalidProof, 1, true),
+            (InvalidEvidence, 1, true),
             (InvalidRecord, 10, true),
             (UnrequestedResponse, 10, true),
             (RequestOutOfBounds, 2, true),
             (FalseStatus, 5, false),
             (Spam, 100, false),
-            (Repeated, 100, false),
             (Unanswered, 10, false),
         ];
         for (offence, count, banned) in table {
@@ -275,7 +268,8 @@ mod tests {
         assert_eq!(sentence, Sentence::Ban { until: Time(7 + BAN_MS) });
         assert_eq!(scores.banned_until(&PEER, Time(6 + BAN_MS)), Some(Time(7 + BAN_MS)));
         assert_eq!(scores.banned_until(&PEER, Time(7 + BAN_MS)), None);
-        assert_eq!(scores.points(&PEER, Time(7 + BAN_MS)), 0);
+        assert_eq!(scores.bans(Time(7)).collect::<Vec<_>>(), [(PEER, Time(7 + BAN_MS))]);
+        assert_eq!(scores.bans(Time(7 + BAN_MS)).count(), 0);
     }
 
     #[test]

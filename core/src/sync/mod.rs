@@ -254,6 +254,14 @@ impl Sync {
         }
     }
 
+    /// A peer will not answer before some time has passed: others are asked meanwhile.
+    pub fn on_busy(&mut self, peer: PublicKey, id: RequestId, retry_after_ms: u32, now: Time) {
+        if self.requests.get(&id).is_some_and(|request| request.peer == peer) {
+            self.requests.remove(&id);
+            self.peers.get_mut(&peer).into_iter().for_each(|peer| peer.rest(now, retry_after_ms.into()));
+        }
+    }
+
     /// The node applied a block, from here or from consensus.
     pub fn on_applied(&mut self, tip: Anchor, now: Time) -> Vec<Output> {
         let (next, head) = (tip.height.next(), Arc::clone(&self.head));

@@ -112,6 +112,11 @@ impl Peer {
         self.benched_until = now.plus(pause_ms.min(BENCH_MAX_MS));
     }
 
+    /// It asked to be left alone for a while.
+    pub(super) fn rest(&mut self, now: Time, pause_ms: u64) {
+        self.benched_until = self.benched_until.max(now.plus(pause_ms.min(BENCH_MAX_MS)));
+    }
+
     /// It does not have `missing`, whatever it said: believe so until it says something new.
     pub(super) fn disclaim(&mut self, missing: Height) {
         self.height = self.height.min(Height(missing.0.saturating_sub(1)));

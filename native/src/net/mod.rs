@@ -24,6 +24,7 @@ use timecoin_core::hash::ChainId;
 use timecoin_core::keys::SecretKey;
 use timecoin_core::peer::handshake::{HandshakeError, LocalNode, PROTOCOL_VERSION, PeerId, PeerInfo, Role};
 use timecoin_core::peer::session::SessionError;
+use timecoin_core::time::Time;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use listen::upgrade;
@@ -236,6 +237,11 @@ impl Network {
         if let Some(outbox) = self.0.registry.outbox(peer) {
             outbox.close(reason);
         }
+    }
+
+    /// Lets a peer have no session before then. What it has is not ended.
+    pub fn ban(&self, peer: PeerId, until: Time) {
+        self.0.registry.ban(peer, until);
     }
 
     /// Opens a session with whoever answers at `url`. The session lives on when this returns.

@@ -82,9 +82,12 @@ pub(super) async fn initiate<S: Carrier>(
     let (session, info) = state.on_answer(&receive(&mut socket).await?)?;
     match shared.registry.admit(&info, true) {
         Ok(seat) => Ok(Established { socket, session, info, seat, outbound: true }),
-        Err(_) => {
+        Err(refusal) => {
             close(&mut socket).await;
-            Err(ConnectError::AlreadyConnected(info.peer))
+            Err(match refusal {
+                Refusal::Duplicate => ConnectError::AlreadyConnected(info.peer),
+                refusal => HandshakeError::Rejected { refusal, answer: None }.into(),
+            })
         }
     }
 }

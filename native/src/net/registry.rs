@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use timecoin_core::hash::Hash;
 use timecoin_core::peer::handshake::{Keep, Origin, PeerId, PeerInfo, Refusal, keep};
+use timecoin_core::time::Time;
 use tokio::sync::watch;
 
 use super::outbox::Queue;
 use super::{DisconnectReason, Limits, Outbox};
+use crate::clock;
 
 #[derive(Debug)]
 struct Entry {
@@ -26,10 +28,11 @@ type Sessions = BTreeMap<PeerId, Entry>;
 pub(super) struct Registry {
     limits: Limits,
     sessions: Arc<Mutex<Sessions>>,
+    bans: Mutex<BTreeMap<PeerId, Time>>,
 }
 
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A session's place. Dropping it gives the place back and lets a session that took it begin.
@@ -48,7 +51,7 @@ pub(super) struct Seat {
 
 impl Registry {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, sessions: Arc::default() }
+        Self { limits, sessions: Arc::default(), bans: Mutex::default() }
     }
 
     pub(super) fn peers(&self) -> Vec<PeerId> {
@@ -60,8 +63,17 @@ impl Registry {
         lock(&self.sessions).get(peer).map(|entry| entry.outbox.clone())
     }
 
+    pub(super) fn ban(&self, peer: PeerId, until: Time) {
+        let (mut bans, now) = (lock(&self.bans), clock::now());
+        bans.retain(|_, until| *until > now);
+        bans.insert(peer, until);
+    }
+
     /// Takes the peer's place, sending an existing session away if the new one is to stay.
     pub(super) fn admit(&self, info: &PeerInfo, outbound: bool) -> Result<Seat, Refusal> {
+        if lock(&self.bans).get(&info.peer).is_some_and(|until| *until > clock::now()) {
+            return Err(Refusal::Banned);
+        }
         let mut sessions = lock(&self.sessions);
         let previous = match sessions.get(&info.peer) {
             Some(existing)

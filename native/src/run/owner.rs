@@ -11,7 +11,9 @@ use arc_swap::ArcSwap;
 use timecoin_core::codec::encode;
 use timecoin_core::driver;
 use timecoin_core::hash::TxId;
-use timecoin_core::node::{Effect, Job, Node, Notice, Offence, PlanContext, Serve, SubmitError, Ticket};
+use timecoin_core::node::{
+    Effect, Job, Node, Notice, Offence, Parting, PlanContext, Serve, SubmitError, Ticket,
+};
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::state::ChainState;
 use timecoin_core::time::Time;
@@ -47,6 +49,8 @@ pub(super) struct Performer {
     pub(super) serving: Arc<Semaphore>,
     pub(super) replies: BTreeMap<Ticket, oneshot::Sender<Result<TxId, SubmitError>>>,
     pub(super) halting: Option<Arc<Notice>>,
+    /// To the gate.
+    pub(super) offences: mpsc::Sender<(PeerId, Offence)>,
 }
 
 impl Performer {
@@ -54,6 +58,7 @@ impl Performer {
         network: Network,
         store: FileStore,
         notices: broadcast::Sender<Arc<Notice>>,
+        offences: mpsc::Sender<(PeerId, Offence)>,
         node: &Node,
     ) -> Self {
         Self {
@@ -66,6 +71,7 @@ impl Performer {
             serving: Arc::new(Semaphore::new(SERVING_MAX)),
             replies: BTreeMap::new(),
             halting: None,
+            offences,
         }
     }
 
@@ -75,7 +81,9 @@ impl Performer {
             match effect {
                 Effect::Send(peers, frame) => self.send(&peers, &frame),
                 Effect::Serve(peer, question) => self.serve(peer, question),
-                Effect::Close(peer, offence) => self.network.close(&peer, close_reason(offence)),
+                // Lost only in a flood, which ends the session anyway.
+                Effect::Offence(peer, offence) => drop(self.offences.try_send((peer, offence))),
+                Effect::Close(peer, parting) => self.network.close(&peer, close_reason(parting)),
                 Effect::Notice(notice) => self.notice(notice),
                 Effect::Context(context) => self.context.store(context),
                 Effect::State(state) => {
@@ -134,17 +142,10 @@ impl Performer {
     }
 }
 
-fn close_reason(offence: Offence) -> DisconnectReason {
-    match offence {
-        Offence::Silent => DisconnectReason::Silent,
-        Offence::Malformed
-        | Offence::Signature
-        | Offence::Certificate
-        | Offence::Evidence
-        | Offence::Transaction
-        | Offence::Block
-        | Offence::Sync
-        | Offence::Flood => DisconnectReason::Misbehaved,
+fn close_reason(parting: Parting) -> DisconnectReason {
+    match parting {
+        Parting::Silent => DisconnectReason::Silent,
+        Parting::Faults | Parting::Banned { .. } => DisconnectReason::Misbehaved,
     }
 }
 
@@ -154,7 +155,7 @@ fn log(notice: &Notice) {
             let transactions = block.body.transactions.len();
             debug!(height = block.header.height.0, transactions, elapsed_ms, "final");
         }
-        Notice::Offence(peer, offence) => warn!(%peer, %offence, "peer closed"),
+        Notice::Parted(peer, parting) => info!(%peer, %parting, "session ended"),
         Notice::Evidence(evidence) => warn!(?evidence, "equivocation"),
         Notice::Fork { ours, theirs } => warn!(?ours, ?theirs, "two conflicting certificates"),
         Notice::InvalidDecision { certificate, error } => {
@@ -162,7 +163,8 @@ fn log(notice: &Notice) {
         }
         Notice::Quarantine(Some(quarantine)) => info!(?quarantine, "this validator stays silent for now"),
         Notice::Quarantine(None) => info!("this validator votes"),
-        Notice::Phase(..)
+        Notice::Offence(..)
+        | Notice::Phase(..)
         | Notice::Accepted(..)
         | Notice::Refused(..)
         | Notice::Dropped(_)

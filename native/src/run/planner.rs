@@ -1,26 +1,33 @@
 //! The thread that checks events before the node sees them: decoding, limits, signatures.
 //!
-//! Events are planned in the order they came, many at once in parallel when many wait, and handed on in that
-//! order, so what one peer sent stays in sequence. Whoever offends is closed, and nothing more of it is read.
+//! Events pass the gate and are planned in the order they came, several at once in parallel when many wait, and
+//! are handed on in that order, so what one peer sent stays in sequence. What the gate decides about a peer is
+//! carried out here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use timecoin_core::node::{Event, Job, Notice, Offence, PlanContext, Ticket, plan};
+use timecoin_core::node::{
+    Effect, Event, Gate, Job, Notice, Offence, Parting, PlanContext, Ticket, open, plan,
+};
 use timecoin_core::peer::handshake::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock;
-use crate::handle::{Session, Sessions, Submission, Work};
+use crate::handle::{Bans, Session, Sessions, Submission, Work};
 use crate::net::{DisconnectReason, NetEvent, Network};
 
 /// Most events planned together.
 const BATCH_MAX: usize = 256;
+/// Most events planned in parallel. A flood of bad signatures is judged after so many.
+const PARALLEL_MAX: usize = 12;
 /// From this many on, planning in parallel costs less than it saves.
 const PARALLEL_MIN: usize = 4;
+/// Offences on their way from the node; more only come in a flood, and are lost.
+pub(super) const OFFENCES_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<timecoin_core::hash::TxId, timecoin_core::node::SubmitError>>;
 type Planned = (Option<Reply>, Result<Option<Job>, (PeerId, Offence)>);
@@ -35,8 +42,10 @@ pub(super) struct Planner {
     pub(super) notices: broadcast::Sender<Arc<Notice>>,
     pub(super) sessions: watch::Sender<Sessions>,
     pub(super) next_ticket: u64,
-    /// Peers that are being closed: nothing they sent before they are gone is read.
-    pub(super) closing: BTreeSet<PeerId>,
+    /// What the node holds against peers.
+    pub(super) offences: mpsc::Receiver<(PeerId, Offence)>,
+    pub(super) gate: Gate,
+    pub(super) bans: watch::Sender<Bans>,
 }
 
 impl Planner {
@@ -47,22 +56,49 @@ impl Planner {
             let received = tokio::select! {
                 count = self.events.recv_many(&mut events, BATCH_MAX) => count,
                 count = self.submissions.recv_many(&mut submissions, BATCH_MAX) => count,
+                Some((peer, offence)) = self.offences.recv() => {
+                    self.report(peer, offence);
+                    continue;
+                }
             };
             if received == 0 || self.work.is_closed() {
                 return;
             }
-            let mut batch: Vec<(Option<Reply>, Event)> = Vec::new();
+            let mut arrived: Vec<(Option<Reply>, Event)> = Vec::new();
             for event in events.drain(..) {
-                batch.extend(self.event(event).map(|event| (None, event)));
+                arrived.extend(self.event(event).map(|event| (None, event)));
             }
             for Submission { transaction, reply } in submissions.drain(..) {
                 self.next_ticket += 1;
-                batch.push((Some(reply), Event::Submit(Ticket(self.next_ticket), transaction)));
+                arrived.push((Some(reply), Event::Submit(Ticket(self.next_ticket), transaction)));
             }
-            for planned in plan_all(&self.context.load_full(), batch) {
-                if self.hand_on(planned).await.is_err() {
-                    return;
+            if self.work_through(arrived).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn work_through(
+        &mut self,
+        arrived: Vec<(Option<Reply>, Event)>,
+    ) -> Result<(), mpsc::error::SendError<Work>> {
+        let mut arrived = arrived.into_iter();
+        loop {
+            let batch: Vec<_> = arrived.by_ref().take(PARALLEL_MAX).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let opened = each(batch, |(reply, event)| (reply, open(event)));
+            let mut admitted = Vec::new();
+            for (reply, opened) in opened {
+                match opened {
+                    Ok(event) => admitted.extend(self.admit(event).map(|event| (reply, event))),
+                    Err((peer, offence)) => self.report(peer, offence),
                 }
+            }
+            let context = self.context.load_full();
+            for planned in each(admitted, |(reply, event)| (reply, plan(&context, event))) {
+                self.hand_on(planned).await?;
             }
         }
     }
@@ -72,19 +108,62 @@ impl Planner {
         match event {
             NetEvent::Connected { peer, info, outbound, .. } => {
                 debug!(%peer, outbound, role = ?info.role, "connected");
-                self.closing.remove(&peer);
                 let session = Session { info: info.clone(), outbound, since: clock::now() };
                 self.change_sessions(|sessions| sessions.insert(peer, session));
                 Some(Event::Connected(info))
             }
-            NetEvent::Frame { peer, bytes } => {
-                (!self.closing.contains(&peer)).then_some(Event::Frame(peer, bytes))
-            }
+            NetEvent::Frame { peer, bytes } => Some(Event::Frame(peer, bytes)),
             NetEvent::Disconnected { peer, reason } => {
                 debug!(%peer, %reason, "disconnected");
-                self.closing.remove(&peer);
                 self.change_sessions(|sessions| sessions.remove(&peer));
                 Some(Event::Disconnected(peer))
+            }
+        }
+    }
+
+    fn admit(&mut self, event: Event) -> Option<Event> {
+        let mut effects = Vec::new();
+        let admitted = self.gate.admit(event, clock::now(), &mut effects);
+        self.perform(effects);
+        admitted
+    }
+
+    fn report(&mut self, peer: PeerId, offence: Offence) {
+        let mut effects = Vec::new();
+        self.gate.report(peer, offence, clock::now(), &mut effects);
+        self.perform(effects);
+    }
+
+    /// Carries out what the gate decides.
+    fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                // A session that is full or over says so itself.
+                Effect::Send(peers, frame) => {
+                    for peer in peers {
+                        let _ = self.network.send(&peer, frame.clone());
+                    }
+                }
+                Effect::Close(peer, parting) => {
+                    info!(%peer, %parting, "session ended");
+                    if let Parting::Banned { until } = parting {
+                        self.network.ban(peer, until);
+                        let bans = self.gate.bans(clock::now()).collect();
+                        self.bans.send_replace(Arc::new(bans));
+                    }
+                    self.network.close(&peer, DisconnectReason::Misbehaved);
+                }
+                Effect::Notice(notice) => {
+                    if let Notice::Offence(peer, offence) = &notice {
+                        warn!(%peer, %offence, "offence");
+                    }
+                    let _ = self.notices.send(Arc::new(notice));
+                }
+                Effect::Serve(..)
+                | Effect::Offence(..)
+                | Effect::Context(_)
+                | Effect::State(_)
+                | Effect::Halt => unreachable!("the gate neither serves nor decides"),
             }
         }
     }
@@ -101,24 +180,18 @@ impl Planner {
             (Ok(Some(job)), None) => Work::Job(job),
             (Ok(None), _) => return Ok(()),
             (Err((peer, offence)), _) => {
-                if !self.closing.insert(peer) {
-                    return Ok(());
-                }
-                warn!(%peer, %offence, "peer closed");
-                self.network.close(&peer, DisconnectReason::Misbehaved);
-                let _ = self.notices.send(Arc::new(Notice::Offence(peer, offence)));
-                Work::Job(Job::Disconnected(peer))
+                self.report(peer, offence);
+                return Ok(());
             }
         };
         self.work.send(work).await
     }
 }
 
-fn plan_all(context: &PlanContext, batch: Vec<(Option<Reply>, Event)>) -> Vec<Planned> {
-    let one = |(reply, event)| (reply, plan(context, event));
-    if batch.len() < PARALLEL_MIN {
-        batch.into_iter().map(one).collect()
+fn each<T: Send, U: Send>(list: Vec<T>, work: impl Fn(T) -> U + Send + Sync) -> Vec<U> {
+    if list.len() < PARALLEL_MIN {
+        list.into_iter().map(work).collect()
     } else {
-        batch.into_par_iter().map(one).collect()
+        list.into_par_iter().map(work).collect()
     }
 }

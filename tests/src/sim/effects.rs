@@ -2,7 +2,7 @@
 
 use timecoin_core::codec::decode;
 use timecoin_core::message::Message;
-use timecoin_core::node::{Effect, Event, Notice, Offence, Ticket};
+use timecoin_core::node::{Effect, Event, Notice, Parting, Ticket};
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::state::ChainState;
 use timecoin_core::transaction::SignedTransaction;
@@ -29,14 +29,22 @@ impl World {
                         self.transmit(machine, &peer, frame);
                     }
                 }
-                Effect::Close(peer, Offence::Silent) => {
-                    if let Some(other) = self.peers.get(&peer) {
-                        self.hang_up(pair(machine, *other));
+                Effect::Close(peer, Parting::Silent | Parting::Faults) => {
+                    let link = self.peers.get(&peer).map(|other| pair(machine, *other));
+                    if let Some(link) = link.filter(|link| self.network.session(*link).is_some()) {
+                        self.hang_up(link);
                     }
                 }
-                Effect::Close(peer, offence) => {
-                    let peer = self.peers.get(&peer).copied();
-                    return Err(Failure::Accused { machine, peer, offence: offence.to_string() });
+                // All are honest: nothing can be proved against any of them.
+                Effect::Offence(peer, offence) if offence.is_proved() => {
+                    return Err(self.accused(machine, peer, offence.to_string()));
+                }
+                Effect::Offence(peer, offence) => {
+                    let effects = self.machines[machine].report(peer, offence, self.now);
+                    self.perform(machine, effects)?;
+                }
+                Effect::Close(peer, banned @ Parting::Banned { .. }) => {
+                    return Err(self.accused(machine, peer, banned.to_string()));
                 }
                 Effect::Notice(notice) => self.noticed(machine, notice, newest.as_deref())?,
                 Effect::State(state) => newest = Some(state),
@@ -46,6 +54,10 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn accused(&self, machine: usize, peer: PeerId, offence: String) -> Failure {
+        Failure::Accused { machine, peer: self.peers.get(&peer).copied(), offence }
     }
 
     fn transmit(&mut self, from: usize, peer: &PeerId, frame: Frame) {
@@ -93,7 +105,8 @@ impl World {
             notice @ (Notice::Fork { .. } | Notice::InvalidDecision { .. }) => {
                 Err(Failure::Halted { machine, reason: format!("{notice:?}") })
             }
-            Notice::Offence(..)
+            Notice::Offence(peer, offence) => Err(self.accused(machine, peer, offence.to_string())),
+            Notice::Parted(..)
             | Notice::Phase(..)
             | Notice::Dropped(_)
             | Notice::Signed(..)

@@ -10,7 +10,9 @@ use timecoin_core::codec::{decode, encode};
 use timecoin_core::driver::{DriverError, restore, serve, step};
 use timecoin_core::keys::SecretKey;
 use timecoin_core::mempool::MempoolLimits;
-use timecoin_core::node::{Chain, Effect, Event, Job, Node, NodeConfig, Offence, PlanContext, Serve, plan};
+use timecoin_core::node::{
+    Chain, Effect, Event, Gate, Job, Node, NodeConfig, Offence, PlanContext, Serve, plan,
+};
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::rows::{ReadSet, Table};
 use timecoin_core::schema::{HeaderRow, height_key};
@@ -40,6 +42,8 @@ pub(super) struct Machine {
     pub(super) vouched: bool,
     pub(super) store: MemoryStore,
     pub(super) node: Option<Node>,
+    /// What it lets in.
+    pub(super) gate: Gate,
     /// How far the clock is off.
     pub(super) skew_ms: i64,
     /// Receives nothing and does nothing; what is sent to it waits.
@@ -72,6 +76,7 @@ impl Machine {
             vouched: false,
             store: MemoryStore::default(),
             node: None,
+            gate: Gate::default(),
             skew_ms,
             frozen: false,
             inbox: Vec::new(),
@@ -119,6 +124,7 @@ impl Machine {
     pub(super) fn crash(&mut self, kept: usize) {
         self.store.crash(kept);
         self.node = None;
+        self.gate = Gate::default();
         self.context = None;
         self.frozen = false;
         self.full = false;
@@ -126,13 +132,22 @@ impl Machine {
         self.tick_at = u64::MAX;
     }
 
-    /// Checks events against the node's present context, all at once as workers would.
-    pub(super) fn plan(&self, events: Vec<Event>) -> Result<Vec<Job>, Stop> {
-        let Some(context) = &self.context else { return Ok(Vec::new()) };
-        let planned = events.into_iter().map(|event| plan(context, event));
-        let jobs: Result<Vec<_>, _> = planned.collect();
+    /// Lets events in and checks them against the node's present context, all at once as workers would.
+    pub(super) fn plan(&mut self, events: Vec<Event>, now: u64) -> Result<(Vec<Job>, Vec<Effect>), Stop> {
+        let (clock, mut effects) = (self.clock(now), Vec::new());
+        let Some(context) = &self.context else { return Ok((Vec::new(), effects)) };
+        let gate = &mut self.gate;
+        let admitted = events.into_iter().filter_map(|event| gate.admit(event, clock, &mut effects));
+        let jobs: Result<Vec<_>, _> = admitted.map(|event| plan(context, event)).collect();
         let jobs = jobs.map_err(|(peer, offence)| Stop::Accused(peer, offence))?;
-        Ok(jobs.into_iter().flatten().collect())
+        Ok((jobs.into_iter().flatten().collect(), effects))
+    }
+
+    /// Counts an offence that proves nothing.
+    pub(super) fn report(&mut self, peer: PeerId, offence: Offence, now: u64) -> Vec<Effect> {
+        let (clock, mut effects) = (self.clock(now), Vec::new());
+        self.gate.report(peer, offence, clock, &mut effects);
+        effects
     }
 
     /// Does one job. The context it publishes is in force at once.

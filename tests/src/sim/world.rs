@@ -231,10 +231,11 @@ impl World {
 
     /// A machine works through events that it has before it all at once.
     pub(super) fn work(&mut self, machine: usize, events: Vec<Event>) -> Result<(), Failure> {
-        let jobs = match self.machines[machine].plan(events) {
-            Ok(jobs) => jobs,
+        let (jobs, effects) = match self.machines[machine].plan(events, self.now) {
+            Ok(planned) => planned,
             Err(stop) => return self.stopped(machine, stop),
         };
+        self.perform(machine, effects)?;
         for job in jobs {
             match self.machines[machine].work(job, self.now) {
                 Ok(effects) => self.perform(machine, effects)?,
