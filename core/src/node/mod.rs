@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `event` | what enters and leaves |
 //! | `gate` | quotas and scores: what a peer may cost, when to part from it |
+//! | `fetch` | transactions that were announced, each asked of one peer at a time |
 //! | `plan` | checks that need no node, off its thread |
 //! | `candidates` | blocks of the open height |
 //! | `propose` | building, validating and finalizing blocks |
@@ -19,6 +20,7 @@
 
 mod candidates;
 mod event;
+mod fetch;
 mod gate;
 mod peers;
 mod plan;
@@ -58,6 +60,7 @@ pub use plan::{plan, verify_block};
 pub use restore::{RestoreError, Restored, StoredNode, first_rows};
 
 use candidates::Candidates;
+use fetch::Fetches;
 use peers::Peers;
 
 /// What a node is besides its store.
@@ -90,6 +93,7 @@ pub struct Node {
     mempool: Mempool,
     evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
     peers: Peers,
+    fetches: Fetches,
     sync: Sync,
     synced: BTreeMap<Height, (Box<Block>, Certificate)>,
     halted: bool,
@@ -151,7 +155,8 @@ impl Node {
             return Time::NEVER;
         }
         let wanted = if self.peers.is_empty() { Time::NEVER } else { self.candidates.deadline() };
-        self.consensus.deadline().min(self.peers.deadline()).min(self.sync.deadline()).min(wanted)
+        let own = self.consensus.deadline().min(self.sync.deadline());
+        own.min(self.peers.deadline()).min(self.fetches.deadline()).min(wanted)
     }
 
     /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.

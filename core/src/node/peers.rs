@@ -1,15 +1,18 @@
 //! Peers as the node sees them: how far each is, what each is known to have, and what is still to be relayed.
 //!
-//! A message crosses an edge at most once each way: what came from a peer, or went to it, is never sent again
-//! but by a deliberate re-broadcast. Own votes leave at once; those of others wait a moment, because by then the
+//! A message crosses an edge at most once each way ([`Edges`]): what came from a peer, or went to it, is never sent
+//! again but by a deliberate re-broadcast. Own votes leave at once; those of others wait a moment, because by then the
 //! peer has usually shown that it has them, or a certificate takes their place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::certificate::Certificate;
 use crate::codec::encode;
-use crate::hash::{BlockId, TxId};
+use crate::hash::{BlockId, Hash, Tag, TxId};
 use crate::message::{IDS_MAX, Message, Proposal, Request, VOTES_MAX};
+use crate::peer::gossip::Edges;
 use crate::peer::handshake::{PeerId, PeerInfo};
 use crate::time::Time;
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
@@ -19,31 +22,68 @@ use super::event::{Effect, Notice, Parting, Serve, Step};
 
 /// How long relaying waits.
 const RELAY_DELAY_MS: u64 = 20;
-/// A peer not heard from for this long is asked for a sign of life.
+/// Every peer is asked for a sign of life this often: it measures the round trip, and is heard by the peer.
 const PING_AFTER_MS: u64 = 10_000;
 /// A peer not heard from for this long is dropped.
 const SILENT_AFTER_MS: u64 = 30_000;
-/// Transaction ids remembered per peer, in each of two generations.
-const KNOWN_IDS_MAX: usize = 50_000;
+/// Transaction ids remembered per peer at least.
+const TRANSACTIONS_KNOWN: usize = 8_192;
+/// Votes, certificates and proposals of the open height remembered per peer at least.
+const CONSENSUS_KNOWN: usize = 4 * VOTES_MAX;
 
 struct Peer {
     height: Height,
     heard: Time,
-    pinged: Option<Time>,
+    /// The ping under way, and when it left.
+    ping: Option<(u64, Time)>,
+    pinged: Time,
     round_trip_ms: Option<u64>,
-    ids: [BTreeSet<TxId>; 2],
-    votes: BTreeSet<Vote>,
-    certificates: BTreeSet<VoteData>,
-    proposals: BTreeSet<(BlockId, ViewNumber)>,
 }
 
 /// All peers with a session.
-#[derive(Default)]
 pub(super) struct Peers {
     peers: BTreeMap<PeerId, Peer>,
+    /// Which transactions a peer has or was offered.
+    transactions: Edges,
+    /// Which transactions a peer was given.
+    given: Edges,
+    /// What a peer has of the open height.
+    consensus: Edges,
     relay_at: Option<Time>,
     announced: Vec<TxId>,
     tick_at: Option<Time>,
+    pings: u64,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            transactions: Edges::new(TRANSACTIONS_KNOWN),
+            given: Edges::new(TRANSACTIONS_KNOWN / 2),
+            consensus: Edges::new(CONSENSUS_KNOWN),
+            relay_at: None,
+            announced: Vec::new(),
+            tick_at: None,
+            pings: 0,
+        }
+    }
+}
+
+/// The name of a message of the open height.
+#[derive(Serialize)]
+enum Piece<'a> {
+    Vote(&'a Vote),
+    /// Whoever signed: one proof is enough.
+    Certificate(&'a VoteData),
+    Proposal(&'a BlockId, ViewNumber),
+}
+
+impl Piece<'_> {
+    fn id(&self) -> Hash {
+        const PIECE: Tag = Tag::new("timecoin gossip");
+        PIECE.hash(&[&encode(self)])
+    }
 }
 
 /// A peer's standing, for reports.
@@ -57,20 +97,6 @@ pub struct PeerStatus {
     pub round_trip_ms: Option<u64>,
 }
 
-impl Peer {
-    fn remember(&mut self, txid: TxId) {
-        if self.ids[0].len() >= KNOWN_IDS_MAX {
-            self.ids.swap(0, 1);
-            self.ids[0].clear();
-        }
-        self.ids[0].insert(txid);
-    }
-
-    fn has(&self, txid: &TxId) -> bool {
-        self.ids.iter().any(|generation| generation.contains(txid))
-    }
-}
-
 impl Peers {
     pub(super) fn deadline(&self) -> Time {
         let relay = self.relay_at.unwrap_or(Time::NEVER);
@@ -81,8 +107,18 @@ impl Peers {
         self.peers.is_empty()
     }
 
+    fn insert(&mut self, id: PeerId, peer: Peer) {
+        self.edges().into_iter().for_each(|edges| edges.join(id.0));
+        self.peers.insert(id, peer);
+    }
+
     pub(super) fn remove(&mut self, peer: &PeerId) {
+        self.edges().into_iter().for_each(|edges| edges.leave(&peer.0));
         self.peers.remove(peer);
+    }
+
+    fn edges(&mut self) -> [&mut Edges; 3] {
+        [&mut self.transactions, &mut self.given, &mut self.consensus]
     }
 
     pub(super) fn all_but(&self, peer: Option<PeerId>) -> Vec<PeerId> {
@@ -103,29 +139,33 @@ impl Peers {
         })
     }
 
+    /// A peer after `last` in key order, round and round, that has the transaction.
+    pub(super) fn next_having(&self, txid: &TxId, last: &PeerId) -> Option<PeerId> {
+        let having = || self.peers.keys().filter(|peer| self.transactions.knows(&peer.0, &txid.0));
+        having().find(|peer| *peer > last).or_else(|| having().next()).copied()
+    }
+
     pub(super) fn knows_transaction(&mut self, peer: &PeerId, txid: TxId) {
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.remember(txid);
-        }
+        self.transactions.mark(&peer.0, txid.0);
+    }
+
+    /// Whether to give a peer a transaction that it asks for: once in a session.
+    pub(super) fn gives_transaction(&mut self, peer: &PeerId, txid: TxId) -> bool {
+        self.transactions.mark(&peer.0, txid.0);
+        self.given.mark(&peer.0, txid.0)
     }
 
     pub(super) fn knows_vote(&mut self, peer: &PeerId, vote: &Vote) {
-        if let Some(peer) = self.peers.get_mut(peer).filter(|peer| peer.votes.len() < 4 * VOTES_MAX) {
-            peer.votes.insert(*vote);
-        }
+        self.consensus.mark(&peer.0, Piece::Vote(vote).id());
     }
 
     pub(super) fn knows_certificate(&mut self, peer: &PeerId, certificate: &Certificate) {
-        if let Some(peer) = self.peers.get_mut(peer).filter(|peer| peer.certificates.len() < VOTES_MAX) {
-            peer.certificates.insert(certificate.data);
-        }
+        self.consensus.mark(&peer.0, Piece::Certificate(&certificate.data).id());
     }
 
     pub(super) fn knows_proposal(&mut self, peer: &PeerId, vote: &Vote) {
-        let known = vote.data.block.map(|block| (block, vote.data.view));
-        let peer = self.peers.get_mut(peer).filter(|peer| peer.proposals.len() < VOTES_MAX);
-        if let (Some(peer), Some(known)) = (peer, known) {
-            peer.proposals.insert(known);
+        if let Some(block) = &vote.data.block {
+            self.consensus.mark(&peer.0, Piece::Proposal(block, vote.data.view).id());
         }
     }
 
@@ -138,36 +178,19 @@ impl Peers {
 
     /// Peers to push a transaction to; from now on they are known to have it.
     pub(super) fn lacking_transaction(&mut self, txid: &TxId) -> Vec<PeerId> {
-        self.lacking(|peer| !peer.has(txid), |peer| peer.remember(*txid))
+        let lacking: Vec<_> = self.transactions.relay(txid.0).into_iter().map(PeerId).collect();
+        lacking.iter().for_each(|peer| drop(self.given.mark(&peer.0, txid.0)));
+        lacking
     }
 
     pub(super) fn lacking_vote(&mut self, vote: &Vote) -> Vec<PeerId> {
-        self.lacking(
-            |peer| !peer.votes.contains(vote),
-            |peer| {
-                peer.votes.insert(*vote);
-            },
-        )
+        self.consensus.relay(Piece::Vote(vote).id()).into_iter().map(PeerId).collect()
     }
 
     pub(super) fn lacking_proposal(&mut self, vote: &Vote) -> Vec<PeerId> {
-        let Some(block) = vote.data.block else { return Vec::new() };
-        let known = (block, vote.data.view);
-        self.lacking(
-            |peer| !peer.proposals.contains(&known),
-            |peer| {
-                peer.proposals.insert(known);
-            },
-        )
-    }
-
-    fn lacking(&mut self, lacks: impl Fn(&Peer) -> bool, mark: impl Fn(&mut Peer)) -> Vec<PeerId> {
-        let mut found = Vec::new();
-        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| lacks(peer)) {
-            mark(peer);
-            found.push(*id);
-        }
-        found
+        let Some(block) = &vote.data.block else { return Vec::new() };
+        let id = Piece::Proposal(block, vote.data.view).id();
+        self.consensus.relay(id).into_iter().map(PeerId).collect()
     }
 
     /// Offers transactions to peers a moment later.
@@ -182,11 +205,7 @@ impl Peers {
 
     /// What was known about the old height does not matter any more.
     pub(super) fn new_height(&mut self, now: Time) {
-        for peer in self.peers.values_mut() {
-            peer.votes.clear();
-            peer.certificates.clear();
-            peer.proposals.clear();
-        }
+        self.consensus.clear();
         self.relay_soon(now);
     }
 }
@@ -198,20 +217,13 @@ impl Node {
     }
 
     pub(super) fn peer_connected(&mut self, info: PeerInfo, now: Time, step: &mut Step) {
-        let peer = Peer {
-            height: Height(info.height),
-            heard: now,
-            pinged: None,
-            round_trip_ms: None,
-            ids: [BTreeSet::new(), BTreeSet::new()],
-            votes: BTreeSet::new(),
-            certificates: BTreeSet::new(),
-            proposals: BTreeSet::new(),
-        };
-        self.peers.peers.insert(info.peer, peer);
-        self.peers.tick_at = Some(now.plus(PING_AFTER_MS));
+        let height = Height(info.height);
+        let peer = Peer { height, heard: now, ping: None, pinged: Time(0), round_trip_ms: None };
+        self.peers.insert(info.peer, peer);
+        self.peers.tick_at = Some(now);
         self.send(vec![info.peer], &self.status(), step);
         let ids: Vec<_> = self.mempool.iter().take(IDS_MAX).map(|transaction| transaction.txid()).collect();
+        ids.iter().for_each(|txid| self.peers.knows_transaction(&info.peer, *txid));
         if !ids.is_empty() {
             self.send(vec![info.peer], &Message::Have(ids), step);
         }
@@ -221,12 +233,14 @@ impl Node {
     pub(super) fn on_message(&mut self, peer: PeerId, message: Message, now: Time, step: &mut Step) {
         match message {
             Message::Ping(nonce) => self.send(vec![peer], &Message::Pong(nonce), step),
-            Message::Pong(nonce) => {
-                if let Some(peer) = self.peers.peers.get_mut(&peer) {
-                    peer.round_trip_ms = Some(now.since(Time(nonce)));
+            Message::Pong(number) => {
+                if let Some(peer) = self.peers.peers.get_mut(&peer)
+                    && let Some((_, left)) = peer.ping.take_if(|(expected, _)| *expected == number)
+                {
+                    peer.round_trip_ms = Some(now.since(left));
                 }
             }
-            Message::Have(ids) => self.on_have(peer, &ids, step),
+            Message::Have(ids) => self.on_have(peer, &ids, now, step),
             Message::Want(ids) => self.on_want(peer, &ids, step),
             Message::WantParts { block, positions } => {
                 let transactions = self.candidate_parts(&block, &positions);
@@ -286,7 +300,6 @@ impl Node {
     pub(super) fn heard(&mut self, peer: &PeerId, now: Time) {
         if let Some(peer) = self.peers.peers.get_mut(peer) {
             peer.heard = now;
-            peer.pinged = None;
         }
     }
 
@@ -296,23 +309,26 @@ impl Node {
             self.relay(step);
         }
         self.want_again(now, step);
+        self.fetch_again(now, step);
         if self.peers.tick_at.is_none_or(|at| at > now) {
             return;
         }
         self.peers.tick_at = Some(now.plus(PING_AFTER_MS / 4));
-        let mut silent = Vec::new();
-        let mut quiet = Vec::new();
+        let (mut silent, mut due) = (Vec::new(), Vec::new());
+        self.peers.pings += 1;
+        let number = self.peers.pings;
         for (id, peer) in &mut self.peers.peers {
             if now.since(peer.heard) >= SILENT_AFTER_MS {
                 silent.push(*id);
-            } else if now.since(peer.heard.max(peer.pinged.unwrap_or_default())) >= PING_AFTER_MS {
-                peer.pinged = Some(now);
-                quiet.push(*id);
+            } else if now.since(peer.pinged) >= PING_AFTER_MS {
+                (peer.ping, peer.pinged) = (Some((number, now)), now);
+                due.push(*id);
             }
         }
-        self.send(quiet, &Message::Ping(now.0), step);
+        self.send(due, &Message::Ping(number), step);
         for peer in silent {
             self.peers.remove(&peer);
+            self.fetches.left(&peer);
             step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
             step.effects.push(Effect::Close(peer, Parting::Silent));
         }
@@ -335,33 +351,37 @@ impl Node {
     fn relay(&mut self, step: &mut Step) {
         let announced = core::mem::take(&mut self.peers.announced);
         let (height, held) = (self.state.height(), self.held());
+        let newest = self.certificate.as_deref();
         let mut sends = Vec::new();
-        for (id, peer) in &mut self.peers.peers {
-            let offered: Vec<_> = announced.iter().filter(|txid| !peer.has(txid)).copied().collect();
-            offered.iter().for_each(|txid| peer.remember(*txid));
+        let Peers { peers, transactions, consensus, .. } = &mut self.peers;
+        for (id, peer) in peers {
+            let offered: Vec<_> =
+                announced.iter().filter(|txid| transactions.mark(&id.0, txid.0)).copied().collect();
             sends.extend(offered.chunks(IDS_MAX).map(|ids| (*id, Message::Have(ids.to_vec()))));
+            let mut lacks = |piece: Hash| consensus.mark(&id.0, piece);
             if peer.height > height {
                 continue;
             }
             if peer.height < height {
                 // It has not decided our newest block yet: the certificate decides it.
-                let newest = self.certificate.as_deref().filter(|_| peer.height.next() == height);
-                if let Some(certificate) = newest.filter(|newest| peer.certificates.insert(newest.data)) {
-                    sends.push((*id, Message::Certificate(certificate.clone())));
+                let newest = newest.filter(|_| peer.height.next() == height);
+                if let Some(newest) = newest.filter(|newest| lacks(Piece::Certificate(&newest.data).id())) {
+                    sends.push((*id, Message::Certificate(newest.clone())));
                 }
                 continue;
             }
-            for (block, view, proposal) in &held.proposals {
-                if peer.proposals.insert((*block, *view)) {
+            for (piece, proposal) in &held.proposals {
+                if lacks(*piece) {
                     sends.push((*id, Message::Proposal(Box::new(proposal.clone()))));
                 }
             }
-            for certificate in &held.certificates {
-                if peer.certificates.insert(certificate.data) {
+            for (piece, certificate) in &held.certificates {
+                if lacks(*piece) {
                     sends.push((*id, Message::Certificate(certificate.clone())));
                 }
             }
-            let votes: Vec<_> = held.votes.iter().filter(|vote| peer.votes.insert(**vote)).copied().collect();
+            let votes: Vec<_> =
+                held.votes.iter().filter(|(piece, _)| lacks(*piece)).map(|(_, vote)| *vote).collect();
             if !votes.is_empty() {
                 sends.push((*id, Message::Votes(votes)));
             }
@@ -382,19 +402,20 @@ impl Node {
         for (block, candidate) in self.candidates.iter_mut() {
             let proposal =
                 candidate.proposal.as_deref().filter(|proposal| proposal.vote.data.view == state.view);
-            proposals.extend(proposal.map(|proposal| (*block, state.view, proposal.clone())));
+            let piece = Piece::Proposal(block, state.view).id();
+            proposals.extend(proposal.map(|proposal| (piece, proposal.clone())));
         }
-        Held {
-            votes: votes.take(VOTES_MAX).collect(),
-            certificates: prepared.into_iter().collect(),
-            proposals,
-        }
+        let certificates = prepared.into_iter();
+        let certificates = certificates.map(|held| (Piece::Certificate(&held.data).id(), held)).collect();
+        let votes = votes.take(VOTES_MAX).map(|vote| (Piece::Vote(&vote).id(), vote)).collect();
+        Held { votes, certificates, proposals }
     }
 }
 
+/// What to relay, by name.
 #[derive(Default)]
 struct Held {
-    votes: Vec<Vote>,
-    certificates: Vec<Certificate>,
-    proposals: Vec<(BlockId, ViewNumber, Proposal)>,
+    votes: Vec<(Hash, Vote)>,
+    certificates: Vec<(Hash, Certificate)>,
+    proposals: Vec<(Hash, Proposal)>,
 }

@@ -1,6 +1,5 @@
 //! Transactions on their way into a block: submission, admission, relay.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::codec::encode;
@@ -98,6 +97,7 @@ impl Node {
         let mut fresh = Vec::new();
         for transaction in &list {
             self.peers.knows_transaction(&peer, transaction.txid());
+            self.fetches.forget(&transaction.txid());
             if self.admit(transaction, Some(peer), now, step).is_ok() {
                 fresh.push(transaction.txid());
             }
@@ -109,28 +109,40 @@ impl Node {
         }
     }
 
-    /// A peer offers transactions: ask for the ones not known.
-    pub(super) fn on_have(&mut self, peer: PeerId, ids: &[TxId], step: &mut Step) {
+    /// A peer offers transactions: ask for those that are neither known nor asked for.
+    pub(super) fn on_have(&mut self, peer: PeerId, ids: &[TxId], now: Time, step: &mut Step) {
         for txid in ids {
             self.peers.knows_transaction(&peer, *txid);
         }
-        let unknown: Vec<_> = ids.iter().filter(|txid| !self.mempool.contains(txid)).copied().collect();
-        if !unknown.is_empty() {
-            self.send(vec![peer], &Message::Want(unknown), step);
+        let unknown = ids.iter().filter(|txid| !self.mempool.contains(txid)).copied().collect();
+        let wanted = self.fetches.ask(peer, unknown, now);
+        if !wanted.is_empty() {
+            self.send(vec![peer], &Message::Want(wanted), step);
         }
     }
 
-    /// A peer asks for transactions: give what is pending, up to a size.
+    /// Transactions that were asked for and did not come are asked of others that have them.
+    pub(super) fn fetch_again(&mut self, now: Time, step: &mut Step) {
+        let peers = &self.peers;
+        let asks = self.fetches.again(now, |txid, last| peers.next_having(txid, last));
+        for (peer, ids) in asks {
+            for ids in ids.chunks(IDS_MAX) {
+                self.send(vec![peer], &Message::Want(ids.to_vec()), step);
+            }
+        }
+    }
+
+    /// A peer asks for transactions: give what is pending and it was not given, up to a size.
     pub(super) fn on_want(&mut self, peer: PeerId, ids: &[TxId], step: &mut Step) {
         let mut left = ANSWER_BYTES_MAX;
         let mut list = Vec::new();
-        let ids: BTreeSet<_> = ids.iter().take(IDS_MAX).collect();
-        for transaction in ids.into_iter().filter_map(|txid| self.mempool.transaction(txid)) {
+        for transaction in ids.iter().filter_map(|txid| self.mempool.transaction(txid)) {
             let Some(rest) = left.checked_sub(transaction.size()) else { break };
-            left = rest;
-            list.push(transaction.signed().clone());
+            if self.peers.gives_transaction(&peer, transaction.txid()) {
+                left = rest;
+                list.push(transaction.signed().clone());
+            }
         }
-        list.iter().for_each(|signed| self.peers.knows_transaction(&peer, signed.transaction.id()));
         if !list.is_empty() {
             self.send(vec![peer], &Message::Transactions(list), step);
         }

@@ -148,6 +148,7 @@ impl Node {
             mempool: Mempool::new(mempool),
             evidence: BTreeMap::new(),
             peers: Peers::default(),
+            fetches: super::fetch::Fetches::default(),
             sync,
             synced: BTreeMap::new(),
             halted: false,

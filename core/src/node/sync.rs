@@ -66,6 +66,7 @@ impl Node {
 
     pub(super) fn peer_left(&mut self, peer: &PeerId, now: Time, step: &mut Step) {
         self.peers.remove(peer);
+        self.fetches.left(peer);
         self.early.remove(peer);
         self.sync.on_left(&peer.0);
         self.want_sync(now, step);
