@@ -179,7 +179,9 @@ impl Peers {
     /// Peers to push a transaction to; from now on they are known to have it.
     pub(super) fn lacking_transaction(&mut self, txid: &TxId) -> Vec<PeerId> {
         let lacking: Vec<_> = self.transactions.relay(txid.0).into_iter().map(PeerId).collect();
-        lacking.iter().for_each(|peer| drop(self.given.mark(&peer.0, txid.0)));
+        for peer in &lacking {
+            self.given.mark(&peer.0, txid.0);
+        }
         lacking
     }
 
