@@ -21,7 +21,7 @@ use timecoin_core::wallet::build::TransactionBuilder;
 use timecoin_core::wallet::coins::Spendable;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::warn;
 
 use super::DevnetError;
@@ -36,6 +36,8 @@ const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
 const EXPIRES_AFTER_MS: u64 = 3_600_000;
 /// At the end, what is under way may still become final.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Looking again for a coin to spend, when none is even under way.
+const COIN_WAIT: Duration = Duration::from_millis(100);
 /// The newest measurements kept for the quantiles.
 const SAMPLES_MAX: usize = 100_000;
 
@@ -202,7 +204,15 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
                 _ = ticks.tick() => {}
             }
             while under_way.try_join_next().is_some() {}
-            let Some((signed, change)) = shared.purse.payment() else { continue };
+            let Some((signed, change)) = shared.purse.payment() else {
+                // Every coin is under way, or lost.
+                tokio::select! {
+                    () = crate::net::is_set(&mut stopping) => break,
+                    Some(_) = under_way.join_next() => {}
+                    () = sleep(COIN_WAIT) => {}
+                }
+                continue;
+            };
             turn += 1;
             under_way.spawn(pay(shared.clone(), signed, change, turn));
         }
