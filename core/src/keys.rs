@@ -36,15 +36,51 @@ pub enum KeyError {
 impl PublicKey {
     /// Whether the key may enter the state: canonical and not of small order.
     pub fn check(&self) -> Result<(), KeyError> {
-        let point = CompressedEdwardsY(self.0).decompress().ok_or(KeyError::NotCanonical)?;
-        if point.compress().0 != self.0 {
+        self.check_encoding()?;
+        CompressedEdwardsY(self.0).decompress().map(drop).ok_or(KeyError::NotCanonical)
+    }
+
+    /// What [`PublicKey::check`] finds without computing the point: enough where a signature by the key is
+    /// verified too, because that fails unless there is a point.
+    pub fn check_encoding(&self) -> Result<(), KeyError> {
+        let mut y = self.0;
+        y[31] &= 0x7F;
+        let is_negative = y != self.0;
+        // The points with y = ±1 have x = 0, which is not negative.
+        let has_no_x = y == ORDER_1 || y == ORDER_2;
+        let is_reduced = y.iter().rev().lt(FIELD.iter().rev());
+        if !is_reduced || has_no_x && is_negative {
             return Err(KeyError::NotCanonical);
         }
-        if point.is_small_order() {
+        if has_no_x || y == ORDER_4 || ORDER_8.contains(&y) {
             return Err(KeyError::SmallOrder);
         }
         Ok(())
     }
+}
+
+/// 2^255 − 19, little-endian: the y of a canonical encoding is below.
+const FIELD: [u8; 32] = y_bytes(0xED, 0xFF, 0x7F);
+/// The y of the points of small order: of order 1, 2 and 4, and of the two pairs of order 8.
+const ORDER_1: [u8; 32] = y_bytes(1, 0, 0);
+const ORDER_2: [u8; 32] = y_bytes(0xEC, 0xFF, 0x7F);
+const ORDER_4: [u8; 32] = [0; 32];
+const ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x26, 0xE8, 0x95, 0x8F, 0xC2, 0xB2, 0x27, 0xB0, 0x45, 0xC3, 0xF4, 0x89, 0xF2, 0xEF, 0x98, 0xF0, 0xD5,
+        0xDF, 0xAC, 0x05, 0xD3, 0xC6, 0x33, 0x39, 0xB1, 0x38, 0x02, 0x88, 0x6D, 0x53, 0xFC, 0x05,
+    ],
+    [
+        0xC7, 0x17, 0x6A, 0x70, 0x3D, 0x4D, 0xD8, 0x4F, 0xBA, 0x3C, 0x0B, 0x76, 0x0D, 0x10, 0x67, 0x0F, 0x2A,
+        0x20, 0x53, 0xFA, 0x2C, 0x39, 0xCC, 0xC6, 0x4E, 0xC7, 0xFD, 0x77, 0x92, 0xAC, 0x03, 0x7A,
+    ],
+];
+
+const fn y_bytes(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [middle; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
 }
 
 impl fmt::Display for PublicKey {
@@ -205,6 +241,48 @@ mod tests {
         items[3].signature.0[0] ^= 1;
         items[5].message.push(0);
         assert_eq!(invalid_signatures(&items), [3, 5]);
+    }
+
+    /// The definition that [`PublicKey::check`] is a quick form of.
+    fn check_by_the_book(key: &PublicKey) -> Result<(), KeyError> {
+        let point = CompressedEdwardsY(key.0).decompress().ok_or(KeyError::NotCanonical)?;
+        if point.compress().0 != key.0 {
+            return Err(KeyError::NotCanonical);
+        }
+        if point.is_small_order() { Err(KeyError::SmallOrder) } else { Ok(()) }
+    }
+
+    #[test]
+    fn the_quick_key_check_is_the_definition() {
+        let torsion = curve25519_dalek::constants::EIGHT_TORSION.map(|point| point.compress().0);
+        for small in torsion {
+            assert_eq!(PublicKey(small).check_encoding(), Err(KeyError::SmallOrder));
+        }
+        // Near 0, near the field's order and the top, and around every point of small order; either sign.
+        let edges = [[0; 32], FIELD, [0xFF; 32]].into_iter().chain(torsion).flat_map(|edge| {
+            (0..=255).map(move |low| {
+                let mut near = edge;
+                near[0] = low;
+                near
+            })
+        });
+        let random = (0..2_000u32).map(|at| Tag::new("key").hash(&[&at.to_le_bytes()]).0);
+        let mut verdicts = [0; 3];
+        for bytes in edges.chain(random) {
+            for sign in [0, 0x80] {
+                let mut key = PublicKey(bytes);
+                key.0[31] ^= sign;
+                let expected = check_by_the_book(&key);
+                assert_eq!(key.check(), expected, "{key}");
+                let verdict = match expected {
+                    Ok(()) => 0,
+                    Err(KeyError::NotCanonical) => 1,
+                    Err(KeyError::SmallOrder) => 2,
+                };
+                verdicts[verdict] += 1;
+            }
+        }
+        assert!(verdicts.iter().all(|count| *count >= 8), "every verdict occurs: {verdicts:?}");
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl Lock {
 
     /// Whether the lock has its one canonical form and sound keys.
     pub fn check(&self) -> Result<(), LockError> {
-        self.keys().iter().try_for_each(PublicKey::check)?;
+        self.check_list()?;
+        Ok(self.keys().iter().try_for_each(PublicKey::check)?)
+    }
+
+    fn check_list(&self) -> Result<(), LockError> {
         let Self::Threshold { required, keys } = self else { return Ok(()) };
         if !(2..=LOCK_KEYS_MAX).contains(&keys.len()) {
             return Err(LockError::KeyCount(keys.len()));
@@ -119,9 +123,15 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Checks form only and returns who must have signed; the signatures themselves are checked in batches.
+    /// Checks form only and returns who must have signed; the signatures themselves are checked in batches. They
+    /// must be: until then the signers' keys are not known to be keys.
     pub fn signers(&self) -> Result<Vec<(PublicKey, Signature)>, LockError> {
-        self.lock.check()?;
+        self.lock.check_list()?;
+        for (at, key) in self.lock.keys().iter().enumerate() {
+            // Verifying its signature shows that a key is a point.
+            let signs = self.signatures.iter().any(|signed| usize::from(signed.key) == at);
+            if signs { key.check_encoding() } else { key.check() }?;
+        }
         let required = self.lock.required();
         if self.signatures.len() != required {
             return Err(LockError::SignatureCount { found: self.signatures.len(), required });

@@ -163,7 +163,11 @@ impl Transaction {
     /// What every witness signs, given the coins spent in input order.
     #[must_use]
     pub fn sighash(&self, chain: &ChainId, spent: &[Output]) -> Hash {
-        Self::SIGHASH.hash(&[chain.as_bytes(), self.id().as_bytes(), &encode(&spent)])
+        Self::sighash_of(&self.id(), chain, spent)
+    }
+
+    fn sighash_of(id: &TxId, chain: &ChainId, spent: &[Output]) -> Hash {
+        Self::SIGHASH.hash(&[chain.as_bytes(), id.as_bytes(), &encode(&spent)])
     }
 }
 
@@ -188,8 +192,12 @@ impl SignedTransaction {
     /// The 64 bytes committed by a header's transactions root: the id, then the hash of everything else.
     #[must_use]
     pub fn commitment(&self) -> [u8; 64] {
+        self.commitment_of(&self.transaction.id())
+    }
+
+    fn commitment_of(&self, id: &TxId) -> [u8; 64] {
         let mut bytes = [0; 64];
-        bytes[..32].copy_from_slice(self.transaction.id().as_bytes());
+        bytes[..32].copy_from_slice(id.as_bytes());
         let rest = Self::WITNESSES.hash(&[&encode(&self.spent), &encode(&self.witnesses)]);
         bytes[32..].copy_from_slice(&rest.0);
         bytes
@@ -310,6 +318,7 @@ pub enum TransactionError {
 pub struct VerifiedTransaction {
     signed: SignedTransaction,
     txid: TxId,
+    commitment: [u8; 64],
     size: usize,
     fee: Amount,
     extra_witness: Option<Owner>,
@@ -367,10 +376,12 @@ impl VerifiedTransaction {
         check_lists(&signed, limits)?;
         let fee = check_sums(&signed, size, limits)?;
         let mut signatures = check_action(&signed, chain)?;
-        let (witnessed, extra_witness) = check_witnesses(&signed, chain)?;
-        signatures.extend(witnessed);
         let txid = transaction.id();
-        Ok((Self { signed, txid, size, fee, extra_witness }, signatures))
+        let sighash = Transaction::sighash_of(&txid, chain, &signed.spent);
+        let (witnessed, extra_witness) = check_witnesses(&signed, &sighash)?;
+        signatures.extend(witnessed);
+        let commitment = signed.commitment_of(&txid);
+        Ok((Self { signed, txid, commitment, size, fee, extra_witness }, signatures))
     }
 
     /// The signed form.
@@ -389,6 +400,12 @@ impl VerifiedTransaction {
     #[must_use]
     pub fn txid(&self) -> TxId {
         self.txid
+    }
+
+    /// What a header's transactions root commits to: see [`SignedTransaction::commitment`].
+    #[must_use]
+    pub fn commitment(&self) -> &[u8; 64] {
+        &self.commitment
     }
 
     /// Bytes of the signed form.
@@ -505,9 +522,8 @@ fn check_action(signed: &SignedTransaction, chain: &ChainId) -> Result<Vec<Signe
 /// Witnesses must be exactly the owners of the spent coins, and at most one more where the action needs it.
 fn check_witnesses(
     signed: &SignedTransaction,
-    chain: &ChainId,
+    sighash: &Hash,
 ) -> Result<(Vec<SignedBytes>, Option<Owner>), TransactionError> {
-    let sighash = signed.transaction.sighash(chain, &signed.spent);
     let mut missing: BTreeSet<Owner> = signed.spent.iter().map(|spent| spent.owner).collect();
     let (mut signatures, mut extra, mut last) = (Vec::new(), None, None);
     for (index, witness) in signed.witnesses.iter().enumerate() {

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
-use crate::block::{BLOCK_VERSION, Block, Body, Header, filter_key};
+use crate::block::{BLOCK_VERSION, Block, Body, Header, filter_key, transaction_leaf};
 use crate::certificate::Certificate;
 use crate::evidence::Evidence;
 use crate::filter::Filter;
-use crate::hash::{ChainId, Owner};
-use crate::merkle::{Blake, root};
+use crate::hash::{ChainId, Hash, Owner};
+use crate::merkle::{Blake, LogHash as _, root};
 use crate::spec::{ConsensusSpec, Rules};
 use crate::time::Time;
 use crate::transaction::{
@@ -158,6 +158,8 @@ fn finish(
 ) -> Result<Applied, BlockError> {
     let Work { reward, validators, registry, accounting, .. } = worked;
     let signed = draft.transactions.iter().map(|verified| verified.signed().clone());
+    let verified = draft.transactions.iter().map(|verified| Blake::leaf(verified.commitment()));
+    let leaves: Vec<Hash> = reward.iter().map(transaction_leaf).chain(verified).collect();
     let body = Body {
         transactions: reward.into_iter().chain(signed).collect(),
         evidence: draft.evidence.iter().map(|verified| *verified.evidence()).collect(),
@@ -170,7 +172,7 @@ fn finish(
         view: draft.view,
         time: draft.time,
         parent: parent.id,
-        transactions_root: root::<Blake>(body.transactions.iter().map(crate::block::transaction_leaf)),
+        transactions_root: root::<Blake>(leaves),
         state_root: commitment.root(),
         supply: commitment.supply().ok_or(BlockError::Overflow)?,
         filter_hash: filter.hash(),
