@@ -4,6 +4,8 @@
 //! committing; a failed commit is fatal (drop the node, reopen the store); time never decreases; deadlines are
 //! compared, never counted; every queue is bounded.
 
+mod reindex;
+
 use std::collections::VecDeque;
 
 use crate::block::{Block, Body};
@@ -20,6 +22,8 @@ use crate::sync::wire::{LightBlock, Query, Response};
 use crate::time::Time;
 use crate::validators::ValidatorSet;
 use crate::vote::Height;
+
+pub use reindex::{ReindexError, reindex};
 
 /// Why a driver must stop.
 #[derive(Debug, thiserror::Error)]

@@ -62,6 +62,19 @@ pub enum Event {
     Tick,
 }
 
+/// Sets that signed earlier heights, by first height, with the last.
+pub type PastSets = BTreeMap<Height, (Height, Arc<ValidatorSet>)>;
+
+/// Remembers the set of a finished epoch for as long as evidence against it counts.
+pub(super) fn turn_sets(sets: &mut PastSets, next: &ChainState) {
+    let known = &next.accounting.past_sets;
+    if let Some(past) = known.last().filter(|past| past.last == next.height()) {
+        sets.insert(past.first, (past.last, next.signers.clone()));
+    }
+    let oldest = known.first().map_or(next.height().next(), |past| past.first);
+    *sets = sets.split_off(&oldest);
+}
+
 /// An immutable snapshot of what checking events without the node needs.
 #[derive(Clone, Debug)]
 pub struct PlanContext {
@@ -82,7 +95,7 @@ pub struct PlanContext {
     /// The last header that sync verified: what its answers are checked against.
     pub anchor: Arc<Anchor>,
     /// Sets that signed earlier heights, within the evidence age: by first height, with the last.
-    pub past_sets: BTreeMap<Height, (Height, Arc<ValidatorSet>)>,
+    pub past_sets: PastSets,
 }
 
 /// A state's block as far as sync is concerned.

@@ -13,6 +13,7 @@
 //! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
 //! | `sync` | catching up |
 //! | `restore` | from rows to a node, and back to where it stopped |
+//! | `replay` | from stored blocks to every row that follows from them |
 //!
 //! A driver lets events through a [`Gate`], runs [`plan`], loads what [`Node::reads`] names, hands the rows to [`Node::absorb`], calls
 //! [`Node::handle`], commits the batch, and only then performs the effects ([`crate::driver`]). `handle` is
@@ -26,6 +27,7 @@ mod peers;
 mod plan;
 mod pool;
 mod propose;
+mod replay;
 mod restore;
 mod sync;
 #[cfg(test)]
@@ -51,12 +53,13 @@ use crate::vote::Height;
 
 pub use crate::peer::score::Offence;
 pub use event::{
-    Chain, CheckedProposal, Effect, Event, Job, Notice, Parting, PlanContext, Serve, Step, SubmitError,
-    Ticket, TransactionPhase,
+    Chain, CheckedProposal, Effect, Event, Job, Notice, Parting, PastSets, PlanContext, Serve, Step,
+    SubmitError, Ticket, TransactionPhase,
 };
 pub use gate::{Gate, open};
 pub use peers::PeerStatus;
 pub use plan::{plan, verify_block};
+pub use replay::{Replay, ReplayError};
 pub use restore::{RestoreError, Restored, StoredNode, first_rows};
 
 use candidates::Candidates;

@@ -14,14 +14,14 @@ use crate::schema::write_block;
 use crate::state::registry::Status;
 use crate::state::tree::TreeError;
 use crate::state::{
-    Applied, BlockError, ChainState, Draft, VerifiedBlock, VerifiedCertificate, derive, touched, validate,
+    Applied, BlockError, Draft, VerifiedBlock, VerifiedCertificate, derive, touched, validate,
 };
 use crate::time::Time;
 use crate::transaction::{OutPoint, VerifiedTransaction};
 use crate::vote::{Phase, ViewNumber};
 
 use super::candidates::{Candidates, Progress};
-use super::event::{Effect, Job, Notice, Step, TransactionPhase};
+use super::event::{Effect, Job, Notice, Step, TransactionPhase, turn_sets};
 use super::{Node, plan};
 
 /// A quarantined signer listens for its own key while this many blocks become final.
@@ -245,7 +245,7 @@ impl Node {
         let spent = changes.spent.iter().map(|(outpoint, _)| *outpoint);
         let removed = self.mempool.on_block(confirmed.iter().copied(), spent, &mut step.batch);
         let registry_changed = !Arc::ptr_eq(&self.state.registry, &state.registry);
-        self.turn_sets(&state);
+        turn_sets(&mut self.past_sets, &state);
         state.coins.prune();
         self.state = Arc::new(state);
         self.certificate = Some(Arc::new(certificate.clone()));
@@ -281,16 +281,6 @@ impl Node {
         self.replan_early(step);
         self.sync_applied(now, step);
         Ok(())
-    }
-
-    /// Remembers the set of a finished epoch for as long as evidence against it counts.
-    fn turn_sets(&mut self, next: &ChainState) {
-        let known = &next.accounting.past_sets;
-        if let Some(past) = known.last().filter(|past| past.last == next.height()) {
-            self.past_sets.insert(past.first, (past.last, next.signers.clone()));
-        }
-        let oldest = known.first().map_or(next.height().next(), |past| past.first);
-        self.past_sets = self.past_sets.split_off(&oldest);
     }
 
     fn drop_evidence(&mut self, step: &mut Step) {

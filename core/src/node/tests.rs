@@ -15,7 +15,7 @@ use crate::lock::Lock;
 use crate::mempool::MempoolLimits;
 use crate::peer::handshake::{Origin, PeerInfo, Role};
 use crate::spec::{ChainSpec, ConsensusSpec, GenesisMasternode, Rules, RulesFrom};
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, Store as _};
 use crate::transaction::{
     Action, Class, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Tier, Transaction, sign,
 };
@@ -292,4 +292,64 @@ fn a_node_that_slept_through_epochs_catches_up_and_votes_again() {
         .iter()
         .any(|(at, notice)| *at == 3 && matches!(notice, Notice::Signed(_, height, _) if height.0 > 17));
     assert!(signed, "the sleeper votes again");
+}
+
+#[test]
+fn reindexing_gives_every_row_again() {
+    let mut world = World::new(4);
+    let coin = genesis_coin(&world.chain);
+    let paid = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
+    let txid = paid.transaction.id();
+    world.submit(0, paid);
+    world.run(|world| world.is_final(txid));
+    world.run(|world| world.heights().iter().all(|height| *height >= 12));
+    let (node, store) = &world.nodes[0];
+    let copy = MemoryStore::default();
+    let state = block_on(driver::reindex(world.chain.clone(), store, &copy, |_| ())).unwrap();
+    assert_eq!(state.header, node.state().header);
+    for table in Table::ALL {
+        let all = crate::store::Range::default();
+        let rows = |store: &MemoryStore| block_on(driver::scan_all(store, table, &all)).unwrap();
+        assert_eq!(rows(&copy), rows(store), "{}", table.name());
+    }
+}
+
+#[test]
+fn reindexing_says_which_block_is_missing_or_wrong() {
+    let mut world = World::new(1);
+    world.run(|world| world.heights() >= vec![7]);
+    let store = world.nodes[0].1.clone();
+    let row = |table, height: u64| {
+        let key = crate::schema::height_key(Height(height));
+        let mut reads = ReadSet::default();
+        reads.insert(table, key.clone());
+        block_on(store.load(&reads)).unwrap().row(table, &key).cloned().unwrap()
+    };
+    let damaged = |table, height: u64, value: Option<crate::rows::Value>| {
+        let mut batch = crate::rows::Batch::default();
+        let key = crate::schema::height_key(Height(height));
+        match value {
+            Some(value) => batch.put(table, key, value),
+            None => batch.delete(table, key),
+        }
+        let good = row(table, height);
+        block_on(store.commit(&batch)).unwrap();
+        let refused = block_on(driver::reindex(world.chain.clone(), &store, &MemoryStore::default(), |_| ()));
+        let mut mended = crate::rows::Batch::default();
+        mended.put(table, crate::schema::height_key(Height(height)), good);
+        block_on(store.commit(&mended)).unwrap();
+        refused.map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(damaged(Table::Body, 3, None).contains("block 3 is not in the store"));
+    assert!(damaged(Table::Header, 4, None).contains("block 4 is not in the store"));
+    assert!(damaged(Table::Body, 5, Some([1].into())).contains("block 5 in table body is damaged"));
+    assert!(damaged(Table::Body, 2, Some(row(Table::Body, 3))).starts_with("block 2: "));
+    assert!(damaged(Table::Header, 2, Some(row(Table::Header, 3))).contains("where block 2 should be"));
+    let other = Arc::new(Chain::new(ChainSpec {
+        consensus: ConsensusSpec { name: "other".into(), ..world.chain.spec.consensus.clone() },
+        ..world.chain.spec.clone()
+    }));
+    let refused = block_on(driver::reindex(other, &store, &MemoryStore::default(), |_| ()));
+    assert!(refused.map(|_| ()).unwrap_err().to_string().starts_with("the store holds chain"));
+    block_on(driver::reindex(world.chain.clone(), &store, &MemoryStore::default(), |_| ())).unwrap();
 }
