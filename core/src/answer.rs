@@ -9,6 +9,7 @@ use crate::block::Header;
 use crate::codec::Wire;
 use crate::hash::Owner;
 use crate::state::StateCommitment;
+use crate::state::registry::Registry;
 use crate::state::tree::{OwnerCoinsProof, OwnerProof, ProofError, Summary};
 use crate::transaction::{OutPoint, Output};
 
@@ -27,6 +28,9 @@ pub enum AnswerError {
     /// The answer is about another owner than was asked about.
     #[error("the answer is about another owner")]
     Owner,
+    /// The masternodes are not those of the header's state root.
+    #[error("the masternodes are not those of the header's state root")]
+    Registry,
     /// The owner has coins, but the answer proves none.
     #[error("the answer leaves out the coins")]
     CoinsMissing,
@@ -105,5 +109,52 @@ impl CoinsAnswer {
         proof.verify(&root)?;
         let output = |amount: Amount| Output { amount, owner: *owner };
         Ok(proof.coins.iter().map(|(outpoint, amount)| (*outpoint, output(*amount))).collect())
+    }
+}
+
+/// All masternodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryAnswer {
+    /// The state they are registered in.
+    pub opening: Opening,
+    /// The masternodes, every one of them.
+    pub registry: Registry,
+}
+
+impl Wire for RegistryAnswer {
+    const SIZE_MAX: usize = Registry::SIZE_MAX + 1024;
+}
+
+impl RegistryAnswer {
+    /// The masternodes, proved complete.
+    pub fn verify(&self) -> Result<&Registry, AnswerError> {
+        self.opening.coins()?;
+        if self.registry.root() != self.opening.commitment.registry {
+            return Err(AnswerError::Registry);
+        }
+        Ok(&self.registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::genesis;
+    use crate::testing::chain::dev_spec;
+
+    #[test]
+    fn masternodes_are_proved_complete() {
+        let state = genesis(&dev_spec()).unwrap().state;
+        let opening = Opening { header: state.header.clone(), commitment: state.commitment() };
+        let answer = RegistryAnswer { opening, registry: (*state.registry).clone() };
+        assert_eq!(answer.verify(), Ok(&*state.registry));
+        let mut fewer = answer.clone();
+        let first = fewer.registry.iter().next().unwrap().id;
+        fewer.registry.remove(&first);
+        assert_eq!(fewer.verify(), Err(AnswerError::Registry), "one left out");
+        let mut opened = answer;
+        opened.opening.commitment.registry = fewer.registry.root();
+        opened.registry = fewer.registry;
+        assert_eq!(opened.verify(), Err(AnswerError::StateRoot), "and the opening made to fit");
     }
 }

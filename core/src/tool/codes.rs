@@ -159,6 +159,7 @@ impl Code for AnswerError {
             Self::Supply => "answer-supply",
             Self::Proof(error) => error.code(),
             Self::Owner => "answer-other-owner",
+            Self::Registry => "answer-registry",
             Self::CoinsMissing => "answer-coins-missing",
         }
     }

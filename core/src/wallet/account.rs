@@ -65,8 +65,13 @@ impl Account {
 
     /// Derives the keys that are lacking; returns their owners, to be watched from the block on that used up the gap.
     pub fn extend(&mut self, seed: &[u8]) -> Result<Vec<Owner>, DeriveError> {
+        self.extend_by(seed, self.lacking())
+    }
+
+    /// Derives `count` more keys, lacking or not: so many uses later the seed is needed again.
+    pub fn extend_by(&mut self, seed: &[u8], count: u32) -> Result<Vec<Owner>, DeriveError> {
         let (mut owners, first) = (Vec::new(), self.len());
-        for index in first..first.saturating_add(self.lacking()) {
+        for index in first..first.saturating_add(count) {
             let key = ExtendedKey::derive(seed, &Path::account(self.number, index)?)?.public_key();
             let owner = Lock::Key(key).owner();
             self.keys.push(key);
@@ -88,6 +93,12 @@ impl Account {
     pub fn receive(&self) -> Option<Owner> {
         let index = usize::try_from(self.next).ok()?;
         self.keys.get(index).or(self.keys.last()).map(|key| Lock::Key(*key).owner())
+    }
+
+    /// The owners taken for used, in the order of their keys.
+    pub fn used(&self) -> impl Iterator<Item = Owner> {
+        let used = usize::try_from(self.next).unwrap_or(usize::MAX);
+        self.keys.iter().take(used).map(|key| Lock::Key(*key).owner())
     }
 
     /// Every owner watched.
@@ -138,9 +149,13 @@ mod tests {
         assert!(!account.mark_used(&owners[20]), "beyond the gap");
         assert!(account.mark_used(&owners[19]));
         assert_eq!((account.lacking(), account.receive()), (20, Some(owners[19])));
+        assert_eq!(account.used().collect::<Vec<_>>(), owners[..20]);
         assert_eq!(account.extend(&seed).unwrap(), owners[20..]);
         assert!(account.mark_used(&owners[3]), "an earlier one changes nothing");
         assert_eq!((account.lacking(), account.receive()), (0, Some(owners[20])));
+        assert_eq!(account.extend_by(&seed, 2).unwrap().len(), 2);
+        assert!(account.mark_used(&owners[21]), "keys derived ahead are watched");
+        assert_eq!(account.lacking(), 0, "and put off the need for the seed");
         let json = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&json).unwrap(), account);
     }

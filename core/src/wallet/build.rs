@@ -15,7 +15,7 @@ use crate::lock::{Lock, LockError};
 use crate::time::Time;
 use crate::transaction::{
     Action, Class, MEMO_SIZE_MAX, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Tier,
-    Transaction, TransactionLimits, operator_statement,
+    Transaction, TransactionLimits, fee_min, operator_statement,
 };
 
 /// Why a transaction cannot be built.
@@ -47,6 +47,14 @@ pub enum BuildError {
         fee_per_kb: u64,
         /// The least allowed.
         fee_per_kb_min: u64,
+    },
+    /// A fee that no node accepts for a transaction of this size.
+    #[error("a fee of {asked} TIME is too low: this transaction costs at least {least} TIME")]
+    FeeTooLow {
+        /// The fee asked for.
+        asked: Amount,
+        /// The least allowed.
+        least: Amount,
     },
     /// The coins do not pay for it.
     #[error("insufficient funds: {need} TIME are needed with the fee, {have} TIME can be spent")]
@@ -172,6 +180,7 @@ pub struct TransactionBuilder {
     chain: ChainId,
     limits: TransactionLimits,
     fee_per_kb: u64,
+    fee: Option<Amount>,
     transaction: Transaction,
     /// The lock of the masternode acted on, whose witness is called for whoever pays.
     acting: Option<Lock>,
@@ -191,7 +200,7 @@ impl TransactionBuilder {
             memo: Vec::new(),
         };
         let fee_per_kb = limits.fee_per_kb_min;
-        Self { chain, limits, fee_per_kb, transaction, acting: None, consent: None }
+        Self { chain, limits, fee_per_kb, fee: None, transaction, acting: None, consent: None }
     }
 
     /// Pays someone.
@@ -212,6 +221,13 @@ impl TransactionBuilder {
     #[must_use]
     pub fn fee_per_kb(mut self, fee_per_kb: u64) -> Self {
         self.fee_per_kb = fee_per_kb;
+        self
+    }
+
+    /// Pays exactly this, whatever the size; more only where the rest would be too small to be a coin.
+    #[must_use]
+    pub fn fee(mut self, fee: Amount) -> Self {
+        self.fee = Some(fee);
         self
     }
 
@@ -258,7 +274,7 @@ impl TransactionBuilder {
         self.check(coins)?;
         let selection = select(coins, &self.demand()?)?;
         self.outputs_with(&selection, change);
-        Ok(self.finish(selection))
+        self.finish(selection)
     }
 
     /// Sends `to` all that is left of the coins after fee and other outputs: as many coins as one transaction
@@ -267,7 +283,7 @@ impl TransactionBuilder {
         self.check(coins)?;
         let selection = select_maximum(coins, &self.demand()?)?;
         self.outputs_with(&selection, to);
-        Ok(self.finish(selection))
+        self.finish(selection)
     }
 
     fn check(&self, coins: &[Spendable]) -> Result<(), BuildError> {
@@ -310,6 +326,7 @@ impl TransactionBuilder {
             witnessed: self.acting.as_ref().map(Lock::owner),
             change_required: self.transaction.outputs.is_empty(),
             fee_per_kb: self.fee_per_kb,
+            fee_min: self.fee.unwrap_or_default(),
             output_min: self.limits.output_min,
             size_max: self.limits.size_max,
         })
@@ -320,15 +337,20 @@ impl TransactionBuilder {
         self.transaction.outputs.extend(selection.change.map(output));
     }
 
-    fn finish(self, selection: Selection) -> Unsigned {
-        let Self { chain, mut transaction, acting, .. } = self;
+    fn finish(self, selection: Selection) -> Result<Unsigned, BuildError> {
+        let Self { chain, mut transaction, acting, limits, fee: asked, .. } = self;
         let Selection { coins, fee, change, .. } = selection;
         transaction.inputs = coins.iter().map(|coin| coin.outpoint).collect();
         let spent = coins.iter().map(|coin| coin.output).collect();
         let mut locks: BTreeMap<Owner, Lock> =
             coins.into_iter().map(|coin| (coin.output.owner, coin.lock)).collect();
         locks.extend(acting.map(|lock| (lock.owner(), lock)));
-        Unsigned { chain, transaction, spent, locks, fee, change }
+        let unsigned = Unsigned { chain, transaction, spent, locks, fee, change };
+        let least = fee_min(unsigned.signed_size(), limits.fee_per_kb_min);
+        match asked.filter(|asked| *asked < least) {
+            Some(asked) => Err(BuildError::FeeTooLow { asked, least }),
+            None => Ok(unsigned),
+        }
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Demand {
     pub(super) change_required: bool,
     /// Grains per 1,000 bytes.
     pub(super) fee_per_kb: u64,
+    /// Paid even where the rate asks for less.
+    pub(super) fee_min: Amount,
     /// Least amount of an output.
     pub(super) output_min: Amount,
     /// Most bytes of the signed form.
@@ -80,7 +82,7 @@ pub(super) enum SelectError {
 
 impl Demand {
     fn fee(&self, size: usize) -> Amount {
-        fee_min(size, self.fee_per_kb)
+        fee_min(size, self.fee_per_kb).max(self.fee_min)
     }
 
     /// What must be there for the demand to be met at `size`.

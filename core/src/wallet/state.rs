@@ -14,7 +14,7 @@ use crate::amount::Amount;
 use crate::hash::{ChainId, Owner};
 use crate::lock::{Lock, LockError};
 use crate::spec::Rules;
-use crate::state::registry::masternode_id;
+use crate::state::registry::{Registry, Status, masternode_id};
 use crate::time::Time;
 use crate::transaction::{OutPoint, Output};
 use crate::vote::Height;
@@ -235,6 +235,21 @@ impl WalletState {
     /// Says of a coin what the blocks do not: that it is collateral since genesis, or free after ejection.
     pub fn hold(&mut self, outpoint: OutPoint, hold: Hold) {
         self.holds.insert(outpoint, hold);
+    }
+
+    /// Takes over what a proved registry says about our coins: collateral since genesis, or of an ejected masternode.
+    pub fn take_registry(&mut self, registry: &Registry) {
+        for outpoint in self.coins.keys() {
+            match registry.of_collateral(outpoint).map(|node| node.status) {
+                Some(Status::Active) => {
+                    self.holds.insert(*outpoint, Hold::Collateral);
+                }
+                Some(Status::Retired { unlock_at } | Status::Ejected { unlock_at }) => {
+                    self.holds.insert(*outpoint, Hold::Unbonding(unlock_at));
+                }
+                None => {}
+            }
+        }
     }
 
     /// Lets a coin go, such as those of a payment that was refused.

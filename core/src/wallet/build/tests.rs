@@ -100,6 +100,12 @@ fn what_cannot_be_built_is_refused() {
             &rich,
             BuildError::FeeRateTooLow { fee_per_kb: 999, fee_per_kb_min: 1000 },
         ),
+        (
+            "fee",
+            pay(5000).fee(Amount(318)),
+            &rich,
+            BuildError::FeeTooLow { asked: Amount(318), least: Amount(319) },
+        ),
         ("no coins", pay(5000), &[], BuildError::InsufficientFunds { have: Amount(0), need: Amount(5094) }),
         ("poor", pay(5000), &poor, BuildError::InsufficientFunds { have: Amount(1000), need: Amount(5279) }),
         (
@@ -119,6 +125,18 @@ fn what_cannot_be_built_is_refused() {
         builder().fund_with_all(&poor[..0], stranger(3)),
         Err(BuildError::InsufficientFunds { have: Amount(0), .. })
     ));
+}
+
+#[test]
+fn a_fee_that_was_named_is_paid_exactly() {
+    let rich = [coin(1, 1_000_000, single(1))];
+    for fee in [319, 320, 50_000] {
+        let unsigned = builder().pay(stranger(1), Amount(5000)).fee(Amount(fee)).fund(&rich, stranger(3));
+        let unsigned = unsigned.unwrap();
+        assert_eq!((unsigned.fee, unsigned.change), (Amount(fee), Some(Amount(995_000 - fee))));
+        let all = builder().fee(Amount(fee)).fund_with_all(&rich, stranger(3)).unwrap();
+        assert_eq!((all.fee, all.change), (Amount(fee), Some(Amount(1_000_000 - fee))));
+    }
 }
 
 #[test]
