@@ -7,11 +7,13 @@
 //! store/sign.journal   the votes
 //! ```
 //! A store is built in `creating/` and moved into place whole, so a `store/` that lacks a part was damaged
-//! and is refused, never completed. Files beside these are not ours and are left alone.
+//! and is refused, never completed. A store that is replaced waits in `replaced/` until the new one is in its place;
+//! if that was interrupted, it comes back. Files beside these are not ours and are left alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::{Damage, StoreError};
 
@@ -23,13 +25,14 @@ pub(super) const ROWS: &str = "rows";
 pub(super) const JOURNAL: &str = "sign.journal";
 const FORMAT_FILE: &str = "format";
 const CREATING: &str = "creating";
+const REPLACED: &str = "replaced";
 const LOCK: &str = "lock";
 
-/// A locked data folder. Unlocked when dropped, by the operating system too.
-#[derive(Debug)]
+/// A locked data folder. Unlocked when the last clone is dropped, by the operating system too.
+#[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl Folder {
@@ -41,10 +44,48 @@ impl Folder {
         let lock =
             open.create(true).truncate(false).read(true).write(true).open(path.join(LOCK)).map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => {
+                let folder = Self { path: path.to_path_buf(), _lock: Arc::new(lock) };
+                folder.finish_replacement()?;
+                Ok(folder)
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_path_buf() }),
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
+    }
+
+    /// Refuses a folder without a store, and leaves it untouched.
+    pub(super) fn require(path: &Path) -> Result<(), StoreError> {
+        for name in [STORE, REPLACED] {
+            if path.join(name).try_exists().map_err(|error| StoreError::io(path, error))? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Absent { path: path.to_path_buf() })
+    }
+
+    /// Puts the store at `with` in the place of the one here, which is closed.
+    pub(super) fn replace(&self, with: &Path) -> Result<(), StoreError> {
+        let io = |error| StoreError::io(&self.path, error);
+        fs::rename(self.store(), self.path.join(REPLACED)).map_err(io)?;
+        sync_folder(&self.path).map_err(io)?;
+        fs::rename(with, self.store()).map_err(io)?;
+        sync_folder(&self.path).map_err(io)?;
+        self.finish_replacement()
+    }
+
+    /// With a store in place, the replaced one goes; without one, it comes back.
+    fn finish_replacement(&self) -> Result<(), StoreError> {
+        let io = |error| StoreError::io(&self.path, error);
+        let replaced = self.path.join(REPLACED);
+        if self.has_store()? {
+            return remove_if_present(&replaced).map_err(io);
+        }
+        if replaced.try_exists().map_err(io)? {
+            fs::rename(&replaced, self.store()).map_err(io)?;
+            sync_folder(&self.path).map_err(io)?;
+        }
+        Ok(())
     }
 
     /// The data folder.

@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod folder;
 mod journal;
+mod rebuild;
 mod record;
 mod snapshot;
 mod stats;

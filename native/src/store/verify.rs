@@ -102,9 +102,7 @@ impl fmt::Display for Fault {
 pub fn verify(path: impl AsRef<Path>) -> Result<Report, StoreError> {
     let path = path.as_ref();
     let io = |error| StoreError::io(path, error);
-    if !path.join(super::folder::STORE).try_exists().map_err(io)? {
-        return Err(StoreError::Absent { path: path.to_path_buf() });
-    }
+    Folder::require(path)?;
     let folder = Folder::lock(path)?;
     let mut report = Report::default();
     match folder.check() {

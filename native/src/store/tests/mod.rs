@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod journal;
+mod rebuild;
 
 use std::fs;
 use std::path::Path;
