@@ -109,11 +109,13 @@ fn opening(state: &ChainState) -> Opening {
     Opening { header: state.header.clone(), commitment: state.commitment() }
 }
 
-/// The proved balance of an owner.
-pub(super) fn balance(handle: &NodeHandle, owner: &Owner) -> Result<BalanceAnswer, RpcError> {
-    let missing = |coins: &CoinTree| coins.missing_balance(owner).into_iter().collect();
-    let (state, proof) = prove(handle, missing, |coins| coins.prove_owner(owner))?;
-    Ok(BalanceAnswer { opening: opening(&state), proof })
+/// The proved balances of owners, in their order, all under one header.
+pub(super) fn balances(handle: &NodeHandle, owners: &[Owner]) -> Result<Vec<BalanceAnswer>, RpcError> {
+    let missing = |coins: &CoinTree| owners.iter().filter_map(|owner| coins.missing_balance(owner)).collect();
+    let make = |coins: &CoinTree| owners.iter().map(|owner| coins.prove_owner(owner)).collect();
+    let (state, proofs): (_, Vec<_>) = prove(handle, missing, make)?;
+    let opening = opening(&state);
+    Ok(proofs.into_iter().map(|proof| BalanceAnswer { opening: opening.clone(), proof }).collect())
 }
 
 /// The proved coins of an owner.

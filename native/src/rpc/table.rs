@@ -29,6 +29,7 @@ pub const METHODS: &[Method] = &[
         &["block", "verbose"],
         "a block by height or id, with its certificate; verbose: whole transactions",
     ),
+    method("getrawblock", &["block"], "a block by height or id; hexadecimal of the canonical bytes"),
     method("getblockheader", &["block"], "a header by height or id, with its certificate"),
     method(
         "getlightblock",
@@ -54,7 +55,7 @@ pub const METHODS: &[Method] = &[
     method("getmempoolinfo", &[], "how much waits for a block"),
     method("getrawmempool", &[], "ids of pending transactions, best first, at most 1,000"),
     method("getbalance", &["address"], "the whole balance of an address, with its proof"),
-    method("getbalances", &["addresses"], "balances of up to 100 addresses, with their proofs"),
+    method("getbalances", &["addresses"], "balances of up to 500 addresses at one block, with their proofs"),
     method("listunspent", &["address"], "all coins of an address, proved complete"),
     method("listunspentmulti", &["addresses"], "all coins of up to 20 addresses"),
     method("gettxout", &["txid", "index"], "a coin with the proof that it is unspent, or null"),
@@ -66,7 +67,7 @@ pub const METHODS: &[Method] = &[
     ),
     method("validateaddress", &["address"], "whether a text is an address of this network"),
     method("estimatefee", &["size"], "the fee of a transaction of so many bytes"),
-    method("masternodelist", &[], "all masternodes"),
+    method("masternodelist", &[], "all masternodes, proved complete"),
     method("masternodestatus", &["masternode"], "one masternode by its id or operator key"),
     method("getvalidators", &["height"], "the validator set that signs a height"),
     method(

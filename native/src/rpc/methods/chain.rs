@@ -52,6 +52,12 @@ pub(super) fn block(handle: &NodeHandle, params: &mut Params) -> Result<Value, R
     Ok(render::block(handle.chain.spec.consensus.network, &block, row.certificate.as_ref(), verbose))
 }
 
+pub(super) fn raw_block(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let reader = Reader::new(handle)?;
+    let (block, _) = reader.block(height_of(&reader, params)?)?;
+    Ok(json!(render::hex(&block)))
+}
+
 pub(super) fn header(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
     let reader = Reader::new(handle)?;
     let row = reader.header(height_of(&reader, params)?)?;

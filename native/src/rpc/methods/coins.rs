@@ -17,25 +17,31 @@ use crate::rpc::params::Params;
 use crate::rpc::query::{self, Reader};
 use crate::rpc::render;
 
-const BALANCES_MAX: usize = 100;
+const BALANCES_MAX: usize = 500;
 const LISTS_MAX: usize = 20;
 const HISTORY_MAX: usize = 200;
 
-fn one_balance(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {
-    let owner = owner(handle.chain.spec.consensus.network, address)?;
-    let answer = query::balance(handle, &owner)?;
-    let (balance, count) = answer.verify(&owner).map_err(|_| RpcError::not_found("proof"))?;
-    Ok(json!({
-        "address": address,
-        "balance": balance,
-        "coins": count,
-        "at": render::at(&answer.opening.header),
-        "proof": to_hex(&encode(&answer)),
-    }))
+/// The balances of addresses, all of them under one header.
+fn proved_balances(handle: &NodeHandle, addresses: &[String]) -> Result<Vec<Value>, RpcError> {
+    let network = handle.chain.spec.consensus.network;
+    let owners = addresses.iter().map(|address| owner(network, address));
+    let owners = owners.collect::<Result<Vec<_>, _>>()?;
+    let answers = query::balances(handle, &owners)?;
+    let shown = addresses.iter().zip(&owners).zip(answers).map(|((address, owner), answer)| {
+        let (balance, count) = answer.verify(owner).map_err(|_| RpcError::not_found("proof"))?;
+        Ok(json!({
+            "address": address,
+            "balance": balance,
+            "coins": count,
+            "at": render::at(&answer.opening.header),
+            "proof": to_hex(&encode(&answer)),
+        }))
+    });
+    shown.collect()
 }
 
 pub(super) fn balance(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
-    one_balance(handle, &params.required::<String>("address")?)
+    Ok(proved_balances(handle, &[params.required("address")?])?.remove(0))
 }
 
 fn addresses(params: &mut Params, most: usize) -> Result<Vec<String>, RpcError> {
@@ -47,7 +53,7 @@ fn addresses(params: &mut Params, most: usize) -> Result<Vec<String>, RpcError> 
 }
 
 pub(super) fn balances(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
-    addresses(params, BALANCES_MAX)?.iter().map(|address| one_balance(handle, address)).collect()
+    Ok(Value::Array(proved_balances(handle, &addresses(params, BALANCES_MAX)?)?))
 }
 
 fn one_list(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {

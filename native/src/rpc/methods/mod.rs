@@ -28,6 +28,7 @@ pub(super) async fn call(
         "getblockcount" => Ok(json!(handle.state.load().height())),
         "getblockhash" => chain::hash(handle, params),
         "getblock" => chain::block(handle, params),
+        "getrawblock" => chain::raw_block(handle, params),
         "getblockheader" => chain::header(handle, params),
         "getlightblock" => chain::light_block(handle, params),
         "getfilters" => chain::filters(handle, params),

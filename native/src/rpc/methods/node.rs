@@ -1,6 +1,7 @@
 //! Masternodes, consensus and peers.
 
 use serde_json::{Value, json};
+use timecoin_core::answer::{Opening, RegistryAnswer};
 use timecoin_core::hash::MasternodeId;
 use timecoin_core::keys::PublicKey;
 use timecoin_core::peer::handshake::PROTOCOL_VERSION;
@@ -14,7 +15,11 @@ pub(super) fn masternodes(handle: &NodeHandle) -> Value {
     let state = handle.state.load_full();
     let network = handle.chain.spec.consensus.network;
     let list: Vec<_> = state.registry.iter().map(|node| render::masternode(network, node, &state)).collect();
-    json!({ "masternodes": list, "at": render::at(&state.header) })
+    let proof = RegistryAnswer {
+        opening: Opening { header: state.header.clone(), commitment: state.commitment() },
+        registry: (*state.registry).clone(),
+    };
+    json!({ "masternodes": list, "at": render::at(&state.header), "proof": render::hex(&proof) })
 }
 
 pub(super) fn masternode(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
