@@ -1,5 +1,8 @@
 //! The node's RPC as typed calls, for the devnet and the wallet commands. Only what they use.
 
+mod phases;
+mod proofs;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +17,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::client::{Client, ClientError};
+
+pub use phases::PhaseWatch;
 
 /// Blocks a slow reader may be behind.
 const FINAL_BLOCKS_MAX: usize = 1024;

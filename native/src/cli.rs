@@ -4,14 +4,19 @@
 //! An error is one line, `error[code]: what happened: what to do`. Codes are stable. Exit status: 0 done, 1 it went
 //! wrong, 2 the command line is wrong.
 
+mod db;
 mod devnet;
 mod keys;
+mod masternode;
 mod node;
 mod rpc;
+mod session;
 mod spec;
 mod tool;
+mod wallet;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,9 +28,10 @@ use crate::http::BindError;
 use crate::identity::IdentityError;
 use crate::run::{StartError, StopReason};
 use crate::store::StoreError;
+use crate::wallet::{WalletError, address_code};
 use timecoin_core::address::AddressError;
-use timecoin_core::driver::DriverError;
-use timecoin_core::node::RestoreError;
+use timecoin_core::driver::{DriverError, ReindexError};
+use timecoin_core::node::{ReplayError, RestoreError};
 use timecoin_core::schema::RowError;
 
 /// TimeCoin: full node, devnet, wallet and tools
@@ -47,6 +53,15 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Call a method of a node's JSON-RPC
     Rpc(rpc::RpcCommand),
+    /// Keep keys, see balances, pay, prove payments
+    #[command(subcommand)]
+    Wallet(Box<wallet::WalletCommand>),
+    /// Register and look after masternodes
+    #[command(subcommand)]
+    Masternode(Box<masternode::MasternodeCommand>),
+    /// Check, copy and mend the store of a node that does not run
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Show chain specs
     #[command(subcommand)]
     Spec(spec::SpecCommand),
@@ -81,6 +96,20 @@ pub enum CliError {
     /// An address.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A wallet.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// A store cannot be made again from its blocks.
+    #[error(transparent)]
+    Reindex(#[from] ReindexError<StoreError>),
+    /// A store is damaged; where has been said.
+    #[error("the store in {} is damaged in {count} places: restore a backup or synchronise into a new folder", path.display())]
+    Faults {
+        /// The data folder.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// The system refuses a thread, a terminal or a file.
     #[error("{what}: {error}")]
     System {
@@ -108,13 +137,16 @@ impl CliError {
             Self::Store(error) => store_code(error),
             Self::Client(error) => client_code(error),
             Self::Devnet(error) => error.code(),
-            Self::Address(_) => "address",
+            Self::Address(error) => address_code(error),
+            Self::Wallet(error) => error.code(),
+            Self::Reindex(error) => reindex_code(error),
+            Self::Faults { .. } => "data-damaged",
             Self::System { .. } => "system",
         }
     }
 }
 
-fn config_code(error: &ConfigError) -> &'static str {
+pub(crate) fn config_code(error: &ConfigError) -> &'static str {
     match error {
         ConfigError::Unreadable { .. } => "config-unreadable",
         ConfigError::Syntax { .. } => "config-syntax",
@@ -144,15 +176,29 @@ fn driver_code(error: &DriverError<StoreError>) -> &'static str {
         DriverError::Restore(error) => match error {
             RestoreError::Genesis(_) => "chain-spec",
             RestoreError::Forked => "forked",
-            RestoreError::Row(RowError::Version { .. }) => "data-version",
-            RestoreError::Row(RowError::Chain { .. }) => "data-other-chain",
-            RestoreError::Row(
-                RowError::Absent { .. }
-                | RowError::Damaged { .. }
-                | RowError::Mismatch(_)
-                | RowError::Tree(_),
-            ) => "data-damaged",
+            RestoreError::Row(error) => row_code(error),
         },
+    }
+}
+
+fn row_code(error: &RowError) -> &'static str {
+    match error {
+        RowError::Version { .. } => "data-version",
+        RowError::Chain { .. } => "data-other-chain",
+        RowError::Absent { .. } | RowError::Damaged { .. } | RowError::Mismatch(_) | RowError::Tree(_) => {
+            "data-damaged"
+        }
+    }
+}
+
+fn reindex_code(error: &ReindexError<StoreError>) -> &'static str {
+    match error {
+        ReindexError::Store(error) => store_code(error),
+        ReindexError::Row(error) => row_code(error),
+        ReindexError::Replay(ReplayError::Genesis(_)) => "chain-spec",
+        ReindexError::Absent { .. } | ReindexError::Damaged { .. } | ReindexError::Replay(_) => {
+            "data-damaged"
+        }
     }
 }
 
@@ -170,7 +216,7 @@ pub(crate) fn store_code(error: &StoreError) -> &'static str {
     }
 }
 
-fn identity_code(error: &IdentityError) -> &'static str {
+pub(crate) fn identity_code(error: &IdentityError) -> &'static str {
     match error {
         IdentityError::Io { .. } => "key-file",
         IdentityError::Exposed { .. } => "key-exposed",
@@ -198,6 +244,9 @@ pub fn main() -> ExitCode {
         Command::Devnet(command) => devnet::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Rpc(command) => rpc::run(command),
+        Command::Wallet(command) => wallet::run(*command),
+        Command::Masternode(command) => masternode::run(*command),
+        Command::Db(command) => db::run(&command),
         Command::Spec(command) => spec::run(&command),
         Command::Tool(command) => tool::run(&command),
     };

@@ -129,6 +129,20 @@ fn marker(path: &Path) -> PathBuf {
 
 /// Writes a file whole or not at all, for its owner only, and never over another.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes)?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    linked?;
+    sync_folder(path)
+}
+
+/// Writes a file whole or not at all, for its owner only, over what was there before.
+pub(crate) fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::rename(write_temporary(path, bytes)?, path)?;
+    sync_folder(path)
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -137,10 +151,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = private().open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary)?;
-    linked?;
-    sync_folder(path)
+    Ok(temporary)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -164,13 +175,13 @@ fn private() -> OpenOptions {
 }
 
 #[cfg(unix)]
-fn is_exposed(file: &File) -> io::Result<bool> {
+pub(crate) fn is_exposed(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
     Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_exposed(_: &File) -> io::Result<bool> {
+pub(crate) fn is_exposed(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 

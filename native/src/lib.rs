@@ -14,4 +14,5 @@ pub mod routes;
 pub mod rpc;
 pub mod run;
 pub mod store;
+pub mod wallet;
 pub mod web;

@@ -4,12 +4,14 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use serde_json::json;
+use timecoin_core::address::Network;
 use tokio::sync::mpsc;
 
 use super::folder::Folder;
 use super::payments::{Payments, Summary};
 use super::{DevnetConfig, DevnetError};
 use crate::api::{Api, FinalBlock, NodeStatus};
+use crate::config::default_port;
 
 pub(super) struct Report {
     json: bool,
@@ -26,6 +28,7 @@ pub(super) struct Report {
 }
 
 struct Introduction {
+    program: String,
     folder: String,
     chain: String,
     faucet: String,
@@ -50,6 +53,7 @@ impl Report {
             nodes: nodes.to_vec(),
             urls: urls.collect(),
             introduction: Introduction {
+                program: config.program.display().to_string(),
                 folder: folder.path().display().to_string(),
                 chain: folder.chain().consensus.id().to_string(),
                 faucet: folder.faucet().address.clone(),
@@ -65,22 +69,29 @@ impl Report {
 
     /// Says what there is.
     pub(super) fn start(&self) -> Result<(), DevnetError> {
-        let Introduction { folder, chain, faucet, demo, restarted, web } = &self.introduction;
+        let Introduction { program, folder, chain, faucet, demo, restarted, web } = &self.introduction;
         if self.json {
             return write(&format!(
                 "{}\n",
                 json!({
                     "event": "start", "chain": chain, "folder": folder, "restarted": restarted,
-                    "endpoints": self.urls, "faucet": faucet, "demo": demo,
+                    "endpoints": self.urls, "faucet": faucet, "demo": demo, "program": program,
                 })
             ));
         }
         let page = if *web { "  (web app and RPC)" } else { "" };
         let endpoints: String = self.urls.iter().map(|url| format!("    {url}{page}\n")).collect();
+        let standard = format!("http://127.0.0.1:{}", default_port(Network::Dev));
+        let other = self.urls.first().filter(|url| **url != standard);
+        let node = other.map(|url| format!(" --node {url}")).unwrap_or_default();
         let again = if *restarted { "continued" } else { "new" };
         write(&format!(
             "TimeCoin devnet, {again}, chain {chain}\n  in {folder}\n  nodes\n{endpoints}  \
-             faucet  {faucet}\n  demo    {demo}  (its recovery words: {folder}/demo.json)\n\n"
+             faucet  {faucet}\n  demo    {demo}  (a wallet to play with)\n\n  \
+             In another terminal, to use the demo wallet (choose any password):\n    \
+             {program} wallet restore --wallet {folder}/demo --chain {folder}/chain.json --words-file {folder}/demo.json\n    \
+             {program} wallet balance --wallet {folder}/demo{node}\n    \
+             {program} wallet send {faucet} 1.5 --wait --wallet {folder}/demo{node}\n\n"
         ))
     }
 
