@@ -245,7 +245,8 @@ impl Signer {
     }
 
     /// Ends listening: the height after [`Quarantine::until`] is the first that may be signed at. To be called
-    /// when the node has heard from the network for at least two heartbeats and follows its newest height.
+    /// once a block is final that was proposed after this process began: nothing that the key signed before is of
+    /// a later height. Blocks of the past prove nothing, however many were fetched.
     pub fn finish_listening(&mut self) {
         if let Some(quarantine) = &mut self.quarantine {
             quarantine.listening = false;
@@ -259,6 +260,11 @@ impl Signer {
             quarantine.listening = false;
             quarantine.until = Height(from.0.saturating_sub(1));
         }
+    }
+
+    /// What was signed at a height, as far as it is the newest signed at.
+    pub fn votes_at(&self, height: Height) -> impl Iterator<Item = Vote> {
+        self.records.values().map(|record| record.vote).filter(move |vote| vote.data.height == height)
     }
 
     fn record(&self, position: Position) -> Option<&SignRecord> {

@@ -11,6 +11,7 @@
 //! | `vote` | consensus inputs and outputs, the sign rule |
 //! | `pool` | submissions, admission, relay of transactions |
 //! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
+//! | `silence` | listening after a restart, before anything is signed |
 //! | `sync` | catching up |
 //! | `restore` | from rows to a node, and back to where it stopped |
 //! | `replay` | from stored blocks to every row that follows from them |
@@ -29,6 +30,7 @@ mod pool;
 mod propose;
 mod replay;
 mod restore;
+mod silence;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 
 use crate::block::Block;
 use crate::certificate::Certificate;
-use crate::consensus::{Consensus, ConsensusState, Quarantine, Signer};
+use crate::consensus::{Consensus, ConsensusState, Quarantine, Signer, SignerMemory};
 use crate::mempool::Mempool;
 use crate::message::Proposal;
 use crate::peer::handshake::PeerId;
@@ -65,6 +67,7 @@ pub use restore::{RestoreError, Restored, StoredNode, first_rows};
 use candidates::Candidates;
 use fetch::Fetches;
 use peers::Peers;
+use silence::Silence;
 
 /// What a node is besides its store.
 #[derive(Clone, Debug)]
@@ -87,13 +90,16 @@ pub struct Node {
     consensus: Consensus,
     signer: Option<Signer>,
     quarantine: Option<Quarantine>,
-    listened: u64,
+    silence: Silence,
+    /// When this process began, by its own clock.
+    started: Time,
     candidates: Candidates,
     candidate_rows: BTreeSet<Key>,
     sign_rows: BTreeSet<(Height, Key)>,
     decided: Option<Certificate>,
     early: BTreeMap<PeerId, Box<Proposal>>,
     mempool: Mempool,
+    offered: BTreeSet<crate::hash::TxId>,
     evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
     peers: Peers,
     fetches: Fetches,
@@ -145,6 +151,15 @@ impl Node {
         self.quarantine
     }
 
+    /// The newest height at which this node's key has signed, as far as it knows.
+    #[must_use]
+    pub fn signed_at(&self) -> Option<Height> {
+        match self.signer.as_ref()?.memory() {
+            SignerMemory::Last(position) => Some(position.height),
+            SignerMemory::Born | SignerMemory::Missing => None,
+        }
+    }
+
     /// Whether the node has stopped for good.
     #[must_use]
     pub fn is_halted(&self) -> bool {
@@ -158,7 +173,7 @@ impl Node {
             return Time::NEVER;
         }
         let wanted = if self.peers.is_empty() { Time::NEVER } else { self.candidates.deadline() };
-        let own = self.consensus.deadline().min(self.sync.deadline());
+        let own = self.consensus.deadline().min(self.sync.deadline()).min(self.silence.deadline());
         own.min(self.peers.deadline()).min(self.fetches.deadline()).min(wanted)
     }
 
@@ -240,6 +255,7 @@ impl Node {
             Job::OverrideQuarantine(height) => self.override_quarantine(height, now, &mut step),
             Job::Tick => self.tick(now, &mut step),
         }
+        self.end_silence(now, &mut step);
         step
     }
 

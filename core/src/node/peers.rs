@@ -185,6 +185,14 @@ impl Peers {
         lacking
     }
 
+    /// Whatever peers were offered and given of these does not count any more.
+    pub(super) fn forget_transactions(&mut self, ids: &[TxId]) {
+        for txid in ids {
+            self.transactions.forget(&txid.0);
+            self.given.forget(&txid.0);
+        }
+    }
+
     pub(super) fn lacking_vote(&mut self, vote: &Vote) -> Vec<PeerId> {
         self.consensus.relay(Piece::Vote(vote).id()).into_iter().map(PeerId).collect()
     }
@@ -222,6 +230,7 @@ impl Node {
         let height = Height(info.height);
         let peer = Peer { height, heard: now, ping: None, pinged: Time(0), round_trip_ms: None };
         self.peers.insert(info.peer, peer);
+        self.silence.listen(now);
         self.peers.tick_at = Some(now);
         self.send(vec![info.peer], &self.status(), step);
         let ids: Vec<_> = self.mempool.iter().take(IDS_MAX).map(|transaction| transaction.txid()).collect();
@@ -316,6 +325,7 @@ impl Node {
             return;
         }
         self.peers.tick_at = Some(now.plus(PING_AFTER_MS / 4));
+        self.offer_again(step);
         let (mut silent, mut due) = (Vec::new(), Vec::new());
         self.peers.pings += 1;
         let number = self.peers.pings;

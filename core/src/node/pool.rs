@@ -19,6 +19,8 @@ use super::event::{Effect, Notice, Step, SubmitError, Ticket, TransactionPhase};
 
 /// Most bytes of transactions in one answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Most transactions offered again at once.
+const OFFERED_AGAIN_MAX: usize = 1024;
 
 impl Node {
     /// The coins that transactions claim to spend.
@@ -118,6 +120,19 @@ impl Node {
         let wanted = self.fetches.ask(peer, unknown, now);
         if !wanted.is_empty() {
             self.send(vec![peer], &Message::Want(wanted), step);
+        }
+    }
+
+    /// Offers again, to everyone, what has been pending since the last time: a peer may have refused it for lack of
+    /// a parent, or lost it.
+    pub(super) fn offer_again(&mut self, step: &mut Step) {
+        let pending: Vec<_> =
+            self.mempool.iter().take(OFFERED_AGAIN_MAX).map(|transaction| transaction.txid()).collect();
+        let earlier = core::mem::replace(&mut self.offered, pending.iter().copied().collect());
+        let still: Vec<_> = pending.into_iter().filter(|txid| earlier.contains(txid)).collect();
+        self.peers.forget_transactions(&still);
+        if !still.is_empty() {
+            self.send(self.peers.all_but(None), &Message::Have(still), step);
         }
     }
 

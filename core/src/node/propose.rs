@@ -24,9 +24,6 @@ use super::candidates::{Candidates, Progress};
 use super::event::{Effect, Job, Notice, Step, TransactionPhase, turn_sets};
 use super::{Node, plan};
 
-/// A quarantined signer listens for its own key while this many blocks become final.
-const LISTEN_BLOCKS: u64 = 2;
-
 impl Node {
     /// The coins that validating a candidate touches.
     pub(super) fn candidate_coins(&self, block: &BlockId) -> Vec<(Owner, OutPoint)> {
@@ -258,9 +255,10 @@ impl Node {
         if let Some(signer) = &mut self.signer {
             signer.observe_certificate(&certificate, &self.state.signers);
             signer.observe_height(height.next());
-            // Two blocks take at most two heartbeats on a live chain: whoever else uses the key was heard by then.
-            self.listened = if signer.quarantine().is_some() { self.listened + 1 } else { 0 };
-            if self.listened > LISTEN_BLOCKS {
+            // A quorum took this time for not too far ahead of its clocks, which may be as far from ours. So the
+            // block is younger than this process: what the key signed before it is no later than this height.
+            let drift = self.chain.spec.consensus.rules(height).clock_drift_max_ms;
+            if self.state.header.time > self.started.plus(drift.saturating_mul(2)) {
                 signer.finish_listening();
             }
         }
@@ -299,6 +297,7 @@ impl Node {
 
     /// Begins the height after the tip.
     pub(super) fn start_height(&mut self, now: Time, records: Vec<SignRecord>, step: &mut Step) {
+        self.silence.new_height();
         let height = self.state.height().next();
         let rules = self.chain.spec.consensus.rules(height);
         let set = self.state.validators.clone();

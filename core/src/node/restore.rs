@@ -26,6 +26,7 @@ use crate::vote::Height;
 use super::candidates::Candidates;
 use super::event::{Job, Step, anchor};
 use super::peers::Peers;
+use super::silence::Silence;
 use super::{Node, NodeConfig, plan};
 
 /// The rows a node starts from.
@@ -139,13 +140,15 @@ impl Node {
             consensus: Consensus::new(),
             signer,
             quarantine: None,
-            listened: 0,
+            silence: Silence::default(),
+            started: now,
             candidates: Candidates::default(),
             candidate_rows: BTreeSet::new(),
             sign_rows: BTreeSet::new(),
             decided: None,
             early: BTreeMap::new(),
             mempool: Mempool::new(mempool),
+            offered: BTreeSet::new(),
             evidence: BTreeMap::new(),
             peers: Peers::default(),
             fetches: super::fetch::Fetches::default(),
@@ -168,6 +171,7 @@ impl Node {
             signer.observe_height(self.state.height().next());
             signer.restore(records.iter().copied());
         }
+        self.silence = Silence::after_restart(self.signer.as_ref(), &self.state.validators);
         let mut prepared = Vec::new();
         for (key, value) in &stored.candidates {
             self.candidate_rows.insert(key.clone());

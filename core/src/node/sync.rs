@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::vote::Height;
 
 use super::candidates::Progress;
-use super::event::{Effect, Notice, Step, anchor};
+use super::event::{Effect, Job, Notice, Step, anchor};
 use super::{Node, plan};
 
 impl Node {
@@ -116,6 +116,10 @@ impl Node {
                     && matches!(candidate.progress, Progress::Named | Progress::Partial(..))
                 {
                     candidate.progress = Progress::Complete(Box::new(verified));
+                    // Consensus may have decided it without having it, and does not decide twice.
+                    if candidate.asked {
+                        step.jobs.push(Job::Validate(id));
+                    }
                 }
                 self.consensus_input(Input::Certificate(certificate), now, step);
             }

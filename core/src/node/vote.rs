@@ -1,6 +1,6 @@
 //! Consensus in the node: inputs from peers, outputs carried out, the sign rule kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::certificate::Certificate;
@@ -28,7 +28,7 @@ impl Node {
         while let Some(output) = outputs.pop_front() {
             match output {
                 Output::Sign(data) => {
-                    if let Some(input) = self.sign(data, step) {
+                    if let Some(input) = self.sign(data, now, step) {
                         outputs.extend(self.consensus.handle(input, now));
                     }
                 }
@@ -54,11 +54,13 @@ impl Node {
     }
 
     /// Signs under the sign rule. The record is in the batch before the vote is in the effects.
-    fn sign(&mut self, data: VoteData, step: &mut Step) -> Option<Input> {
-        let set = &self.state.validators;
+    pub(super) fn sign(&mut self, data: VoteData, now: Time, step: &mut Step) -> Option<Input> {
+        let state = self.consensus.state().filter(|state| state.height == data.height)?;
+        if self.keeps_silent(data, now) {
+            return None;
+        }
         let signer = self.signer.as_mut()?;
-        let index = set.index_of(&signer.public_key())?;
-        let state = self.consensus.state()?;
+        let index = self.state.validators.index_of(&signer.public_key())?;
         let record = signer.sign(data, index, state.locked, state.valid).ok()?;
         self.keep_record(&record, step);
         step.effects.push(Effect::Notice(Notice::Signed(data.phase, data.height, data.view)));
@@ -155,6 +157,10 @@ impl Node {
         let vote = checked.proposal.vote;
         let Some(block) = vote.data.block else { return };
         self.peers.knows_proposal(&peer, &vote);
+        if let Some(signer) = &mut self.signer {
+            signer.observe(&vote, &self.state.validators);
+            self.notice_quarantine(step);
+        }
         let certificate = checked.proposal.prepare_certificate.clone();
         let mempool = &self.mempool;
         if let Some(candidate) = self.candidates.entry(block, now) {
@@ -281,7 +287,11 @@ impl Node {
         for certificate in certificates {
             self.send(peers.clone(), &Message::Certificate(certificate), step);
         }
-        let votes: Vec<_> = votes.into_iter().filter(|vote| vote.data.phase != Phase::PrePrepare).collect();
+        // A peer that is back in an earlier view, with its memory of others' votes gone, gets out of it only by them.
+        let own = self.signer.iter().flat_map(|signer| signer.votes_at(self.state.height().next()));
+        let votes: BTreeSet<_> =
+            votes.into_iter().chain(own).filter(|vote| vote.data.phase != Phase::PrePrepare).collect();
+        let votes: Vec<_> = votes.into_iter().collect();
         for votes in votes.chunks(crate::message::VOTES_MAX) {
             self.send(peers.clone(), &Message::Votes(votes.to_vec()), step);
         }

@@ -24,6 +24,11 @@ impl Recent {
         Self { young: BTreeSet::new(), old: BTreeSet::new(), generation_max: generation_max.max(1) }
     }
 
+    fn remove(&mut self, id: &Hash) {
+        self.young.remove(id);
+        self.old.remove(id);
+    }
+
     fn contains(&self, id: &Hash) -> bool {
         self.young.contains(id) || self.old.contains(id)
     }
@@ -78,6 +83,11 @@ impl Edges {
     #[must_use]
     pub fn knows(&self, peer: &PublicKey, id: &Hash) -> bool {
         self.known.get(peer).is_some_and(|known| known.contains(id))
+    }
+
+    /// Forgets that anybody knows of something: it is to be offered once more.
+    pub fn forget(&mut self, id: &Hash) {
+        self.known.values_mut().for_each(|known| known.remove(id));
     }
 
     /// Every peer to send the message to, in key order; they know it from now on.

@@ -1,9 +1,12 @@
 //! `sim`: runs the simulator over many seeds (`cargo xtask sim`).
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
-use timecoin_tests::sim::{Options, Summary, run};
+use timecoin_tests::sim::{Options, Outcome, Summary, run};
 
 const USAGE: &str = "\
 Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--steps-max N]
@@ -64,18 +67,29 @@ fn main() -> ExitCode {
     };
     let begin = now();
     let mut summary = Summary::default();
-    for seed in (arguments.start..).take(arguments.seeds.unwrap_or(0) as usize) {
-        let outcome = run(seed, &arguments.options);
-        summary.add(&outcome);
-        if arguments.json && (arguments.verbose || outcome.failure.is_some()) {
-            println!("{}", outcome.to_json());
-        } else if let Some(failure) = &outcome.failure {
-            println!("seed {seed} FAILED: {failure}\n  again: {}", outcome.replay(&arguments.replay));
-        } else if arguments.verbose {
-            let (heights, steps, trace) = (outcome.heights, outcome.steps, outcome.trace);
-            println!("seed {seed}: {heights} heights, {steps} steps, trace {trace}");
+    let seeds = arguments.seeds.unwrap_or(0);
+    let (finished, outcomes) = mpsc::channel();
+    let taken = AtomicU64::new(0);
+    scope(|threads| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            let (finished, taken, arguments) = (finished.clone(), &taken, &arguments);
+            threads.spawn(move || {
+                loop {
+                    let number = taken.fetch_add(1, Ordering::Relaxed);
+                    if number >= seeds {
+                        break;
+                    }
+                    let seed = arguments.start.saturating_add(number);
+                    finished.send((seed, run(seed, &arguments.options))).ok();
+                }
+            });
         }
-    }
+        drop(finished);
+        for (seed, outcome) in outcomes {
+            summary.add(&outcome);
+            report(seed, &outcome, &arguments);
+        }
+    });
     let elapsed_ms = begin.elapsed().as_millis() as u64;
     if arguments.json {
         println!("{}", summary.to_json(elapsed_ms));
@@ -83,6 +97,17 @@ fn main() -> ExitCode {
         println!("{}", summary.to_text(elapsed_ms));
     }
     if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn report(seed: u64, outcome: &Outcome, arguments: &Arguments) {
+    if arguments.json && (arguments.verbose || outcome.failure.is_some()) {
+        println!("{}", outcome.to_json());
+    } else if let Some(failure) = &outcome.failure {
+        println!("seed {seed} FAILED: {failure}\n  again: {}", outcome.replay(&arguments.replay));
+    } else if arguments.verbose {
+        let (heights, steps, trace) = (outcome.heights, outcome.steps, outcome.trace);
+        println!("seed {seed}: {heights} heights, {steps} steps, trace {trace}");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the only clock here measures the simulator itself")]

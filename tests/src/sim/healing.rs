@@ -95,6 +95,14 @@ impl World {
         Healing { since: self.now, top, view: view.unwrap_or_default(), pending, orders: LAST_ORDERS }
     }
 
+    /// A machine is back in the view it was in before it stopped: from there healing is counted.
+    pub(super) fn resumed(&mut self, machine: usize) {
+        let Stage::Healing(healing) = &mut self.stage else { return };
+        let node = self.machines[machine].node.as_ref();
+        let open = node.and_then(Node::consensus).filter(|state| state.height == healing.top.next());
+        healing.view = healing.view.max(open.map_or(ViewNumber(0), |state| state.view));
+    }
+
     /// Liveness: the first block after the last fault takes at most f + 2 further views.
     fn check_views(&self, healing: &Healing) -> Result<(), Failure> {
         let height = healing.top.next();

@@ -8,12 +8,17 @@ use timecoin_core::state::ChainState;
 use super::failure::Failure;
 use super::network::{Pair, pair};
 use super::workload::operator;
-use super::world::{Occurrence, World};
+use super::world::{Occurrence, Stage, World};
 
 impl World {
     /// Switches a machine on.
     pub(super) fn boot(&mut self, machine: usize) -> Result<(), Failure> {
         if self.machines[machine].node.is_some() {
+            return Ok(());
+        }
+        // An old copy of a store is told from the newest by what others have heard: they must be there to tell.
+        if self.machines[machine].forgetful && self.stage == Stage::Chaos && !self.is_calm(machine) {
+            self.after(200, Occurrence::Boot(machine));
             return Ok(());
         }
         let effects = match self.machines[machine].boot(self.now) {
@@ -23,6 +28,7 @@ impl World {
         self.checks.restarted(machine, &self.machines[machine])?;
         self.machines[machine].forgetful = false;
         self.log(machine, || String::from("on"));
+        self.resumed(machine);
         self.perform(machine, effects)?;
         self.schedule_tick(machine);
         let state = self.machines[machine].node.as_ref().map(|node| node.state().clone());
@@ -42,6 +48,15 @@ impl World {
             self.after(delay, Occurrence::Dial(pair(machine, other)));
         }
         Ok(())
+    }
+
+    /// Whether all other machines run and can be reached.
+    fn is_calm(&self, machine: usize) -> bool {
+        let mut others = self.machines.iter().enumerate().filter(|(at, _)| *at != machine);
+        let network = &self.network;
+        network.partition.is_none()
+            && network.muted.is_none()
+            && others.all(|(_, other)| other.is_live())
     }
 
     /// A frozen machine goes on: everything that waits comes before what is due.

@@ -304,11 +304,12 @@ impl World {
             let Some(node) = &machine.node else { return format!("[{at}] down") };
             let consensus = node.consensus().map(|state| format!("view {} {:?}", state.view, state.step));
             let pending = node.mempool().iter().map(|pending| pending.transaction());
+            let waiting = node.mempool().len();
             let pending: Vec<_> =
-                pending.map(|pending| (pending.id(), action_name(&pending.action))).collect();
+                pending.take(3).map(|pending| (pending.id(), action_name(&pending.action))).collect();
             let (frozen, quarantine) = (if machine.frozen { " frozen" } else { "" }, node.quarantine());
             format!(
-                "[{at}] height {} {} pending {:?}{frozen} {}",
+                "[{at}] height {} {} {waiting} pending {:?}{frozen} {}",
                 node.state().height(),
                 consensus.unwrap_or_default(),
                 pending,
