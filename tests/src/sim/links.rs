@@ -54,9 +54,7 @@ impl World {
     fn is_calm(&self, machine: usize) -> bool {
         let mut others = self.machines.iter().enumerate().filter(|(at, _)| *at != machine);
         let network = &self.network;
-        network.partition.is_none()
-            && network.muted.is_none()
-            && others.all(|(_, other)| other.is_live())
+        network.partition.is_none() && network.muted.is_none() && others.all(|(_, other)| other.is_live())
     }
 
     /// A frozen machine goes on: everything that waits comes before what is due.
