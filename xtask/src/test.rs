@@ -52,6 +52,7 @@ const STEPS: &[Step] = &[
         run: |workspace, _| cargo(workspace, "test --workspace --exclude xtask --no-fail-fast"),
     },
     Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask") },
+    Step { name: "simulator", run: simulator },
     Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
 ];
 
@@ -89,6 +90,12 @@ fn row(name: &str, took: Duration, outcome: &Result<(), Failure>) -> String {
 
 fn cargo(workspace: &Workspace, line: &str) -> Result<(), Failure> {
     run(&mut workspace.cargo(line.split_whitespace()))
+}
+
+/// Many seeds of whole networks with faults; `cargo xtask sim --seeds 2000` runs more of them.
+fn simulator(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
+    let seeds = if extent == Extent::Fast { 20 } else { 200 };
+    cargo(workspace, &format!("run --release --package timecoin-tests --bin sim -- --seeds {seeds}"))
 }
 
 fn docs(workspace: &Workspace) -> Result<(), Failure> {
