@@ -15,7 +15,15 @@ use std::path::{Path, PathBuf};
 use crate::workspace::{Failure, Workspace};
 
 /// Files that must exist; each is there for readers who come later.
-const REQUIRED: &[&str] = &[".ci/run", "CHANGELOG.md", "Cargo.lock", "README.md", "docs/ARCHITECTURE.md", "docs/PROTOCOL.md", "docs/adr"];
+const REQUIRED: &[&str] = &[
+    ".ci/run",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "README.md",
+    "docs/ARCHITECTURE.md",
+    "docs/PROTOCOL.md",
+    "docs/adr",
+];
 
 /// Folders that hold no source of ours, wherever they are.
 const FOREIGN: &[&str] = &["target", "node_modules", "dist", "pkg", "generated", "vectors", "devnet"];

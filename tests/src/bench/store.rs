@@ -17,7 +17,7 @@ use timecoin_core::vote::Height;
 use timecoin_native::store::FileStore;
 
 use super::chain::{BLOCK, Economy};
-use super::{Extent, Figure, median, rate, timed};
+use super::{Extent, Figure, median, rate, waited};
 
 /// Rows in a batch while the store is filled.
 const CHUNK: usize = 20_000;
@@ -74,7 +74,7 @@ impl Bench {
     fn fill(&mut self, economy: &Economy, coins: usize) {
         let tree = economy.state.coins.changed_rows(&CoinTree::empty()).expect("all in memory");
         let mut rows = tree.len();
-        let ((), seconds) = timed(|| {
+        let ((), seconds) = waited(|| {
             for some in tree.chunks(CHUNK) {
                 let mut batch = Batch::default();
                 for (key, row) in some {
@@ -108,7 +108,7 @@ impl Bench {
             "on disk, indexes and engine journals included",
             megabytes,
             "MB",
-            Some("probe: redb 538 MB"),
+            Some("probe, coins alone: fjall 164 MB, redb 538 MB"),
         );
         self.figure("of which the state tree", bytes_of(Table::Tree) as f64 / 1e6, "MB", None);
     }
@@ -117,10 +117,10 @@ impl Bench {
     fn open(&mut self, path: &Path) {
         let other = tempfile::tempdir().expect("a folder for the bench");
         self.store = FileStore::open(other.path()).expect("a new store opens");
-        let (store, seconds) = timed(|| FileStore::open(path).expect("the store is sound"));
+        let (store, seconds) = waited(|| FileStore::open(path).expect("the store is sound"));
         let rows = Range::prefix(&PageKey::BANDS);
         let (bands, reading) =
-            timed(|| store.snapshot().and_then(|rows_of| rows_of.scan(Table::Tree, &rows, usize::MAX)));
+            waited(|| store.snapshot().and_then(|rows_of| rows_of.scan(Table::Tree, &rows, usize::MAX)));
         let bands = bands.expect("the store is sound").len();
         self.store = store;
         self.figure("opened", seconds * 1e3, "ms", None);
@@ -134,9 +134,9 @@ impl Bench {
         for number in 0..blocks {
             let transactions = economy.verify(economy.payments(number));
             let draft = economy.block(&state, transactions);
-            let ((), load) = timed(|| self.load(economy, &mut state, &draft));
-            let (applied, derive) = timed(|| economy.derive(&state, draft));
-            let (written, write) = timed(|| {
+            let ((), load) = waited(|| self.load(economy, &mut state, &draft));
+            let (applied, derive) = waited(|| economy.derive(&state, draft));
+            let (written, write) = waited(|| {
                 let mut batch = Batch::default();
                 write_block(&mut batch, Some(&state), &applied, None).expect("all loaded");
                 batch.sync();
@@ -184,7 +184,7 @@ impl Bench {
         let pages: Vec<Key> = rows.into_iter().map(|(key, _)| key).collect();
         for (name, spread) in [("anywhere", pages.len()), ("among 2,000", 2 * BLOCK)] {
             let keys: Vec<&Key> = (0..READS).map(|at| &pages[at * 7_919 % spread]).collect();
-            let (found, seconds) = timed(|| {
+            let (found, seconds) = waited(|| {
                 let row = |key: &&Key| snapshot.row(Table::Tree, key).expect("the disk answers");
                 keys.iter().filter(|key| row(key).is_some()).count()
             });
@@ -203,7 +203,7 @@ impl Bench {
                     batch.delete(table, [&b"vote"[..], &old.to_be_bytes()].concat());
                 }
                 batch.sync();
-                timed(|| self.commit(&batch)).1
+                waited(|| self.commit(&batch)).1
             });
             let microseconds = median(times.collect()) * 1e6;
             self.figure(&format!("vote made durable by the {name}"), microseconds, "µs", None);
@@ -219,7 +219,7 @@ impl Bench {
         file.sync_all().expect("the disk takes it");
         let times = (0..VOTES).map(|number| {
             let bytes = noise(number, SLOT);
-            timed(|| file.write_all(&bytes).and_then(|()| file.sync_data()).expect("the disk takes it")).1
+            waited(|| file.write_all(&bytes).and_then(|()| file.sync_data()).expect("the disk takes it")).1
         });
         let microseconds = median(times.collect()) * 1e6;
         self.figure(

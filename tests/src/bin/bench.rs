@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use timecoin_tests::bench::{Extent, Figure, SUBJECTS, Subject, timed};
+use timecoin_tests::bench::{Extent, Figure, SUBJECTS, Subject, waited};
 
 #[derive(Default)]
 struct Arguments {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         arguments.names.is_empty() || arguments.names.iter().any(|name| name == subject.name)
     };
     for subject in SUBJECTS.iter().filter(chosen) {
-        let (figures, seconds) = timed(|| (subject.run)(arguments.extent));
+        let (figures, seconds) = waited(|| (subject.run)(arguments.extent));
         if arguments.json {
             figures.iter().for_each(|figure| println!("{}", line(subject.name, figure)));
             continue;
