@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use timecoin_core::address::Address;
 use timecoin_core::amount::Amount;
 use timecoin_core::hash::{Owner, TxId, to_hex};
-use timecoin_core::receipt::Proved;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::SignedTransaction;
 use timecoin_core::wallet::build::{TransactionBuilder, Unsigned};
@@ -17,7 +16,8 @@ use crate::api::Api;
 use crate::client::Client;
 use crate::config::{default_port, home};
 use crate::identity::write_new;
-use crate::wallet::{Folder, Keyring, Proof, VerifiedNode, WalletError, pay, sync};
+use crate::wallet::pay::Finality;
+use crate::wallet::{Folder, Keyring, Proof, Signed, VerifiedNode, WalletError, pay, sync};
 
 /// Which wallet, and how results look.
 #[derive(Args, Clone, Debug)]
@@ -36,6 +36,11 @@ impl Place {
             Some(path) => Ok(path.clone()),
             None => Ok(home()?.join(".timecoin").join("wallet")),
         }
+    }
+
+    /// The flag that names this wallet again; nothing where it is the default one.
+    pub(super) fn flag(&self) -> String {
+        self.wallet.as_ref().map(|path| format!(" --wallet {}", path.display())).unwrap_or_default()
     }
 
     pub(super) fn open(&self) -> Result<Folder, CliError> {
@@ -195,40 +200,27 @@ impl Sending {
         };
         let waited = sent.wait(node, folder, self.timeout.saturating_mul(1000), on_phase).await;
         told?;
-        let (proved, final_ms) = waited?;
+        let Finality { height, block, time, signed, final_ms } = waited?;
         let final_ms = (final_ms * 10.0).round() / 10.0;
         let value = json!({
-            "event": "final", "txid": txid, "final_ms": final_ms, "height": proved.height,
-            "block": proved.block, "time": proved.time, "signed": signed_weight(&proved),
+            "event": "final", "txid": txid, "final_ms": final_ms, "height": height, "block": block,
+            "time": time, "signed": signed,
         });
-        online.place.show(&value, || {
-            format!("  final in block {}{}; proved by its receipt", proved.height, by_weight(&proved))
-        })
+        online
+            .place
+            .show(&value, || format!("  final in block {height}{}; proved, not only said", by_weight(signed)))
     }
 }
 
-/// The weight behind a proved payment, as JSON.
-pub(super) fn signed_weight(proved: &Proved) -> Value {
-    json!(proved.signed.map(|signed| json!({ "weight": signed.weight, "total": signed.total })))
-}
-
-/// The weight behind a proved payment, for people.
-pub(super) fn by_weight(proved: &Proved) -> String {
-    let share = |signed: timecoin_core::receipt::SignedWeight| share(signed.weight, signed.total);
-    proved.signed.map(|signed| format!(", signed by {} of the weight", share(signed))).unwrap_or_default()
-}
-
-fn share(weight: u64, total: u64) -> String {
-    let percent = u128::from(weight) * 100 / u128::from(total.max(1));
-    format!("{percent} %")
+/// The weight behind a block, for people.
+pub(super) fn by_weight(signed: Option<Signed>) -> String {
+    signed.map(|signed| format!(", signed by {} % of the weight", signed.percent())).unwrap_or_default()
 }
 
 /// What a proof says, in one line.
 pub(super) fn proof_line(proof: &Proof) -> String {
     let Proof { height, block, age_ms, signed, trusted_from, .. } = proof;
-    let signed = signed
-        .map(|signed| format!(", signed by {} of the weight", share(signed.weight, signed.total)))
-        .unwrap_or_default();
+    let signed = by_weight(*signed);
     let limit = if trusted_from.any_age { " (any age is taken)" } else { "" };
     format!(
         "block {height}, {} old{signed}\n              id {block}\n              trusted from block {}, {} old{limit}",

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use timecoin_core::hash::{Owner, TxId};
+use timecoin_core::hash::{BlockId, Owner, TxId};
 use timecoin_core::light::trusted_points;
 use timecoin_core::node::Chain;
 use timecoin_core::receipt::{Proved, Receipt};
+use timecoin_core::spec::Checkpoint;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::{OutPoint, SignedTransaction};
+use timecoin_core::vote::Height;
 use timecoin_core::wallet::build::{TransactionBuilder, Unsigned};
 use timecoin_core::wallet::coins::Spendable;
 use timecoin_core::wallet::offline::{Hint, OfflineFile};
@@ -16,7 +18,7 @@ use timecoin_core::wallet::sign::PartiallySigned;
 use super::WalletError;
 use super::folder::Folder;
 use super::keyring::Keyring;
-use super::verified::{VerifiedNode, options};
+use super::verified::{Signed, VerifiedNode, options};
 use crate::api::PhaseWatch;
 use crate::client::ClientError;
 use crate::clock::{self, Stopwatch};
@@ -100,6 +102,21 @@ fn release(folder: &mut Folder, inputs: &[OutPoint]) -> Result<(), WalletError> 
     folder.save()
 }
 
+/// A payment that was proved final.
+#[derive(Clone, Copy, Debug)]
+pub struct Finality {
+    /// Height of its block.
+    pub height: Height,
+    /// Its block.
+    pub block: BlockId,
+    /// Time of its block.
+    pub time: Time,
+    /// Weight that signed the block it was proved under.
+    pub signed: Option<Signed>,
+    /// Milliseconds from sending to finality.
+    pub final_ms: f64,
+}
+
 /// A payment on its way.
 pub struct Sent {
     /// Its id.
@@ -138,20 +155,21 @@ pub async fn submit(
 }
 
 impl Sent {
-    /// Waits until the payment is final, proves it, and says every phase with the milliseconds since it was sent.
+    /// Waits until the payment is final, proves that under a certified block, and says every new phase with the
+    /// milliseconds since it was sent.
     ///
     /// # Errors
     /// If it is dropped, not final in time, or cannot be proved.
     pub async fn wait(
         mut self,
-        node: &VerifiedNode,
+        node: &mut VerifiedNode,
         folder: &mut Folder,
         timeout_ms: u64,
         mut on_phase: impl FnMut(&str, f64),
-    ) -> Result<(Proved, f64), WalletError> {
+    ) -> Result<Finality, WalletError> {
         let txid = self.txid;
         let elapsed_ms = |since: &Stopwatch| since.elapsed_us() as f64 / 1000.0;
-        let mut told_ms = None;
+        let (mut told_ms, mut last) = (None, String::new());
         let waited = {
             let mut finality = std::pin::pin!(wait_final(node, &txid, timeout_ms));
             loop {
@@ -159,7 +177,9 @@ impl Sent {
                     biased;
                     phase = self.watch.next() => match phase.as_str() {
                         "dropped" => break Err(WalletError::Dropped { txid }),
+                        phase if phase == last => {}
                         phase => {
+                            phase.clone_into(&mut last);
                             let at_ms = elapsed_ms(&self.since);
                             on_phase(phase, at_ms);
                             if phase == "finalized" {
@@ -181,9 +201,24 @@ impl Sent {
         if told_ms.is_none() {
             on_phase("finalized", final_ms);
         }
-        let receipt = fetch_receipt(node, &txid).await?;
-        Ok((verify_receipt(&receipt, folder.chain(), false)?, final_ms))
+        let proved = prove_final(node, folder.chain(), &txid).await?;
+        let Proved { height, block, time, .. } = proved;
+        Ok(Finality { height, block, time, signed: node.proof().signed, final_ms })
     }
+}
+
+/// Proves a payment under its block, which is certified from what the wallet trusts now.
+async fn prove_final(node: &mut VerifiedNode, chain: &Chain, txid: &TxId) -> Result<Proved, WalletError> {
+    let receipt = fetch_receipt(node, txid).await?;
+    if receipt.header.height < node.trusted().height {
+        // Final since before: what is older than the newest block trusted is proved from the chain spec.
+        return verify_receipt(&receipt, chain, false);
+    }
+    let Receipt { header, past, payment, .. } = receipt;
+    node.certify_header(&header).await?;
+    let anchor = Checkpoint::of(&header);
+    let receipt = Receipt::under_anchor(header, past, payment);
+    Ok(receipt.verify(&[anchor], &options(chain, false), clock::now())?)
 }
 
 /// Asks until the node says final.

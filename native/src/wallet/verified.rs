@@ -90,6 +90,14 @@ pub struct VerifiedNode {
     certificates_checked: u64,
 }
 
+impl Signed {
+    /// The share, in percent, rounded down.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        u64::try_from(u128::from(self.weight) * 100 / u128::from(self.total.max(1))).unwrap_or(100)
+    }
+}
+
 impl VerifiedNode {
     /// Begins with what was verified before, or with what the chain spec names.
     ///
@@ -145,7 +153,11 @@ impl VerifiedNode {
         self.certify_header(&opening.header).await
     }
 
-    async fn certify_header(&mut self, header: &Header) -> Result<(), WalletError> {
+    /// Verifies a header. Afterwards it is the newest one verified.
+    ///
+    /// # Errors
+    /// If it cannot be verified, or is not the certified one.
+    pub async fn certify_header(&mut self, header: &Header) -> Result<(), WalletError> {
         self.follow(header.height).await?;
         let certified = self.trusted.id;
         if header.id() != certified {

@@ -64,8 +64,9 @@ pub(super) fn restore(making: &Making, words_file: Option<&Path>) -> Result<(), 
     let (folder, address) = make(making, &secret)?;
     making.place.show(&json!({ "wallet": folder.path(), "address": address }), || {
         format!(
-            "Restored in {}\n  address  {address}\n  its coins: timecoin wallet balance",
-            folder.path().display()
+            "Restored in {}\n  address  {address}\n  its coins: timecoin wallet balance{}",
+            folder.path().display(),
+            making.place.flag()
         )
     })
 }

@@ -52,7 +52,7 @@ fn balance_lines(found: &ProvedBalance) -> String {
             + &part("on its way", parts.reserved)
     };
     format!(
-        "{total} TIME\n{parts}  proved      all coins of {addresses} addresses: {coins} coins, none left out\n  verified    {}",
+        "{total} TIME\n{parts}  proved      coins {coins}, addresses {addresses}: none left out\n  verified    {}",
         proof_line(verified)
     )
 }

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use timecoin_core::address::Address;
 use timecoin_core::hash::TxId;
 use timecoin_core::node::Chain;
-use timecoin_core::receipt::{FormError, Proved, Receipt};
+use timecoin_core::receipt::{FormError, Proved, Receipt, SignedWeight};
 
-use crate::cli::session::{Online, Place, age, by_weight, memo, signed_weight, txid, utc};
+use crate::cli::session::{Online, Place, age, by_weight, memo, txid, utc};
 use crate::cli::{CliError, block_on};
 use crate::config::load_chain;
 use crate::identity::write_new;
-use crate::wallet::{WalletError, pay};
+use crate::wallet::{Signed, WalletError, pay};
 
 /// Longer files are no receipts.
 const FILE_SIZE_MAX: u64 = 16 << 20;
@@ -106,9 +106,13 @@ fn value(proved: &Proved, chain: &Chain) -> Value {
         "block": proved.block,
         "time": proved.time,
         "final_height": proved.final_height,
-        "signed": signed_weight(proved),
+        "signed": signed(proved),
         "trusted_from": { "height": proved.anchor.height, "age_ms": proved.anchor_age_ms },
     })
+}
+
+fn signed(proved: &Proved) -> Option<Signed> {
+    proved.signed.map(|SignedWeight { weight, total }| Signed { weight, total })
 }
 
 fn lines(proved: &Proved, chain: &Chain) -> String {
@@ -131,7 +135,7 @@ fn lines(proved: &Proved, chain: &Chain) -> String {
         proved.txid,
         proved.height,
         utc(proved.time),
-        by_weight(proved),
+        by_weight(signed(proved)),
         proved.anchor.height,
         chain.id,
         age(proved.anchor_age_ms),
