@@ -131,6 +131,7 @@ async fn stored<S: Store>(store: &S) -> Result<StoredNode, DriverError<S::Error>
         candidates: scan_all(store, Table::Candidate, &all).await?,
         evidence: scan_all(store, Table::Evidence, &all).await?,
         mempool: scan_all(store, Table::Mempool, &all).await?,
+        peers: scan_all(store, Table::Peer, &all).await?,
     })
 }
 

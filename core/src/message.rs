@@ -7,6 +7,7 @@ use crate::certificate::Certificate;
 use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode};
 use crate::evidence::Evidence;
 use crate::hash::{BlockId, TxId};
+use crate::peer::record::PeerRecord;
 use crate::sync::wire::{Query, RequestId, Response, Status};
 use crate::transaction::SignedTransaction;
 use crate::vote::Vote;
@@ -15,6 +16,8 @@ use crate::vote::Vote;
 pub const IDS_MAX: usize = 4096;
 /// Most votes in one message: two phases of the largest set.
 pub const VOTES_MAX: usize = 512;
+/// Most peer records in one message.
+pub const PEERS_MAX: usize = 64;
 /// Most bytes of a message of transactions that are not a block's.
 pub const TRANSACTIONS_SIZE_MAX: usize = 2 << 20;
 /// Most bytes of a proposal: ids, evidence and two certificates.
@@ -89,6 +92,10 @@ pub enum Message {
         /// When asking again may be of use.
         retry_after_ms: u32,
     },
+    /// Asks for peer records.
+    WantPeers,
+    /// Where peers take sessions: the sender's own record, news, or the answer to [`Message::WantPeers`].
+    Peers(Vec<PeerRecord>),
 }
 
 /// A request, as [`Message::Busy`] names it.
@@ -127,11 +134,13 @@ pub enum MessageKind {
     Query,
     Response,
     Busy,
+    WantPeers,
+    Peers,
 }
 
 impl MessageKind {
     /// Every kind, by wire tag.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Status,
         Self::Ping,
         Self::Pong,
@@ -149,6 +158,8 @@ impl MessageKind {
         Self::Query,
         Self::Response,
         Self::Busy,
+        Self::WantPeers,
+        Self::Peers,
     ];
 
     /// The most bytes a message of this kind encodes to.
@@ -172,6 +183,8 @@ impl MessageKind {
             Self::Query => RequestId::SIZE_MAX + Query::SIZE_MAX,
             Self::Response => RequestId::SIZE_MAX + Response::SIZE_MAX,
             Self::Busy => TAG + 32 + 4,
+            Self::WantPeers => 0,
+            Self::Peers => COUNT + PeerRecord::SIZE_MAX * PEERS_MAX,
         }
     }
 
@@ -237,6 +250,8 @@ impl Message {
             Self::Query(..) => MessageKind::Query,
             Self::Response(..) => MessageKind::Response,
             Self::Busy { .. } => MessageKind::Busy,
+            Self::WantPeers => MessageKind::WantPeers,
+            Self::Peers(_) => MessageKind::Peers,
         }
     }
 
@@ -247,6 +262,7 @@ impl Message {
             Self::Votes(votes) => votes.len() <= VOTES_MAX,
             Self::WantParts { positions, .. } => positions.len() <= IDS_MAX,
             Self::Query(_, query) => query.is_in_bounds(),
+            Self::Peers(records) => records.len() <= PEERS_MAX,
             Self::Transactions(list) | Self::Parts { transactions: list, .. } => list.len() <= IDS_MAX,
             Self::Status(_)
             | Self::Ping(_)
@@ -257,6 +273,7 @@ impl Message {
             | Self::WantBlock(_)
             | Self::Response(..)
             | Self::Busy { .. }
+            | Self::WantPeers
             | Self::Block(_) => true,
         }
     }

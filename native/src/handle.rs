@@ -17,7 +17,7 @@ use timecoin_core::transaction::SignedTransaction;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::clock;
-use crate::net::Network;
+use crate::net::{Network, Share};
 use crate::store::FileStore;
 
 /// The node has stopped, or is about to.
@@ -58,8 +58,8 @@ pub(crate) type Question = Box<dyn FnOnce(&Node) + Send>;
 
 /// What the node's thread works on, in order.
 pub(crate) enum Work {
-    /// A planned event.
-    Job(Job),
+    /// A planned event, and the memory that the frame it came in takes.
+    Job(Job, Option<Share>),
     /// A planned submission, and who waits for the verdict.
     Submit(Job, oneshot::Sender<Result<TxId, SubmitError>>),
     /// A question.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `owner` | a thread of its own | owns the node and the store's write side: jobs, effects, the timer |
 //! | `planner` | a thread of its own, and rayon's | decodes and checks events before the node sees them |
-//! | `dialler` | the async runtime | keeps sessions with the addresses it was given |
+//! | `dialler` | the async runtime | keeps sessions with the addresses of the configuration; the others are the core's choice |
 //!
 //! Every queue between them is bounded; a full one makes the sender wait, down to the peers' sockets.
 
@@ -20,11 +20,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use timecoin_core::address;
 use timecoin_core::driver::{self, DriverError};
 use timecoin_core::keys::SecretKey;
 use timecoin_core::mempool::MempoolLimits;
-use timecoin_core::node::{Chain, Gate, NodeConfig, Notice};
+use timecoin_core::node::{Chain, DiscoveryConfig, Gate, NodeConfig, Notice};
 use timecoin_core::peer::handshake::Role;
+use timecoin_core::peer::record::{AddressPolicy, PeerRecord};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -39,6 +41,8 @@ use crate::store::{FileStore, Options, StoreError};
 const WORK_MAX: usize = 512;
 /// Submissions waiting to be checked.
 const SUBMISSIONS_MAX: usize = 512;
+/// Sessions that the node opens by itself.
+const OUTBOUND_MAX: usize = 8;
 /// Notices a slow listener may be behind.
 const NOTICES_MAX: usize = 4096;
 
@@ -156,6 +160,7 @@ pub async fn start(
         chain: config.chain.clone(),
         operator: config.operator.as_ref().map(|operator| operator.key.clone()),
         mempool: config.mempool,
+        discovery: Some(discovery(&config, &identity)?),
     };
     let unused = config.operator.as_ref().is_some_and(|operator| operator.unused);
     let (node, effects) = driver::restore(node_config, &store, unused, clock::now()).await?;
@@ -175,8 +180,14 @@ pub async fn start(
     let stopping = watch::Sender::new(false);
     let (bans, bans_seen) = watch::channel(crate::handle::Bans::default());
     let (offences, offences_waiting) = mpsc::channel(planner::OFFENCES_MAX);
-    let mut performer =
-        owner::Performer::new(network.clone(), store.clone(), notices.clone(), offences, &node);
+    let mut performer = owner::Performer::new(
+        network.clone(),
+        store.clone(),
+        notices.clone(),
+        offences,
+        work.downgrade(),
+        &node,
+    );
     let planner = planner::Planner {
         network: network.clone(),
         events,
@@ -224,7 +235,7 @@ pub async fn start(
     })?;
 
     let mut tasks = JoinSet::new();
-    for url in config.chain.spec.bootstrap.iter().chain(&config.peers) {
+    for url in &config.peers {
         tasks.spawn(dialler::keep_dialling(network.clone(), url.clone(), sessions_seen.clone()));
     }
     let health = Arc::new(health(&handle));
@@ -233,6 +244,23 @@ pub async fn start(
     let server =
         tokio::spawn(http::serve(listener, router, config.http, async move { asked.stopping().await }));
     Ok(Running { handle, address, ended: has_ended, tasks, server })
+}
+
+/// Where this node is found, and how it finds others.
+fn discovery(config: &RunConfig, identity: &SecretKey) -> Result<DiscoveryConfig, IdentityError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|_| IdentityError::Entropy)?;
+    let (chain, own) = (&config.chain, identity.public_key());
+    let record = |url: &String| PeerRecord::sign(identity, url, clock::now(), &chain.id);
+    let allow_private = chain.spec.consensus.network == address::Network::Dev;
+    Ok(DiscoveryConfig {
+        own,
+        record: config.advertise.as_ref().map(record),
+        bootstrap: chain.spec.bootstrap.clone(),
+        policy: AddressPolicy { allow_private, allow_insecure: true },
+        outbound_max: OUTBOUND_MAX,
+        seed,
+    })
 }
 
 fn handle_sessions() -> crate::handle::Sessions {

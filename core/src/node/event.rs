@@ -9,7 +9,9 @@ use crate::evidence::Evidence;
 use crate::hash::{BlockId, ChainId, TxId};
 use crate::mempool::AdmissionError;
 use crate::message::{Message, Proposal};
+use crate::peer::book::Dial;
 use crate::peer::handshake::{PeerId, PeerInfo};
+use crate::peer::record::VerifiedRecord;
 use crate::peer::score::Offence;
 use crate::rows::Batch;
 use crate::spec::ChainSpec;
@@ -54,6 +56,8 @@ pub enum Event {
     Frame(PeerId, Vec<u8>),
     /// A frame that was opened ([`super::open`]), and its size.
     Message(PeerId, Message, usize),
+    /// What became of [`Effect::Dial`]: who answered, where a session began or there was one already.
+    Dialled(Dial, Option<PeerId>),
     /// A user submits a transaction.
     Submit(Ticket, SignedTransaction),
     /// The operator's word that the key has signed nothing at this height or above.
@@ -170,6 +174,10 @@ pub enum Job {
     Parts(PeerId, BlockId, Vec<Arc<VerifiedTransaction>>),
     /// A whole block of the next height, with every signature checked; or why it cannot be valid.
     Block(Option<PeerId>, BlockId, Result<Box<VerifiedBlock>, BlockError>),
+    /// Peer records that their keys signed.
+    Peers(PeerId, Vec<VerifiedRecord>),
+    /// What became of a dial.
+    Dialled(Dial, Option<PeerId>),
     /// Validate a complete candidate.
     Validate(BlockId),
     /// Choose what goes into a block of ours for this view.
@@ -199,11 +207,13 @@ impl Job {
             | Self::Certificate(peer, _)
             | Self::Evidence(peer, _)
             | Self::Parts(peer, ..)
+            | Self::Peers(peer, _)
             | Self::Block(Some(peer), ..) => Some(*peer),
             Self::Connected(_)
             | Self::Disconnected(_)
             | Self::Submit(..)
             | Self::Block(None, ..)
+            | Self::Dialled(..)
             | Self::Validate(_)
             | Self::Build(_)
             | Self::Derive(_)
@@ -337,6 +347,8 @@ pub enum Effect {
     Offence(PeerId, Offence),
     /// End a session.
     Close(PeerId, Parting),
+    /// Open a session there, and say what became of it with [`Event::Dialled`].
+    Dial(Dial),
     /// Tell whoever watches.
     Notice(Notice),
     /// Check later events against this.

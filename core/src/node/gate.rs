@@ -27,6 +27,8 @@ const HEADER_COST: u64 = 4 << 10;
 const TRANSACTION_COST: u64 = 512;
 /// What serving a block is taken to cost, in bytes.
 const BLOCK_COST: u64 = 1 << 20;
+/// What asking for peer records is taken to cost, in records.
+const WANT_PEERS_COST: u64 = 16;
 /// Bytes of a body that cost as much to check as one signature.
 const BODY_BYTES_PER_UNIT: u64 = 1 << 10;
 
@@ -93,7 +95,9 @@ impl Gate {
                     }
                 }
             }
-            Event::Submit(..) | Event::OverrideQuarantine(_) | Event::Tick => Some(event),
+            Event::Submit(..) | Event::Dialled(..) | Event::OverrideQuarantine(_) | Event::Tick => {
+                Some(event)
+            }
         }
     }
 
@@ -160,7 +164,9 @@ fn request(message: &Message) -> Option<Request> {
         | Message::Parts { .. }
         | Message::Block(_)
         | Message::Response(..)
-        | Message::Busy { .. } => None,
+        | Message::Busy { .. }
+        | Message::WantPeers
+        | Message::Peers(_) => None,
     }
 }
 
@@ -194,6 +200,8 @@ fn price(message: &Message, size: u64) -> (CostClass, u64) {
             (CostClass::Answer, list.iter().map(|block| 1 + signatures(&block.certificate)).sum())
         }
         Message::Response(_, Response::Bodies(_)) => (CostClass::Answer, 1 + size / BODY_BYTES_PER_UNIT),
+        Message::WantPeers => (CostClass::Address, WANT_PEERS_COST),
+        Message::Peers(records) => (CostClass::Address, 1 + records.len() as u64),
         Message::Ping(_) | Message::Pong(_) | Message::Busy { .. } => (CostClass::Control, 1),
     }
 }

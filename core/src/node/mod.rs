@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `event` | what enters and leaves |
 //! | `gate` | quotas and scores: what a peer may cost, when to part from it |
+//! | `discovery` | peer records, the address book, whom to dial |
 //! | `fetch` | transactions that were announced, each asked of one peer at a time |
 //! | `plan` | checks that need no node, off its thread |
 //! | `candidates` | blocks of the open height |
@@ -21,6 +22,7 @@
 //! synchronous, never sees I/O, and takes time as an argument.
 
 mod candidates;
+mod discovery;
 mod event;
 mod fetch;
 mod gate;
@@ -54,6 +56,7 @@ use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
 pub use crate::peer::score::Offence;
+pub use discovery::DiscoveryConfig;
 pub use event::{
     Chain, CheckedProposal, Effect, Event, Job, Notice, Parting, PastSets, PlanContext, Serve, Step,
     SubmitError, Ticket, TransactionPhase,
@@ -65,6 +68,7 @@ pub use replay::{Replay, ReplayError};
 pub use restore::{RestoreError, Restored, StoredNode, first_rows};
 
 use candidates::Candidates;
+use discovery::Discovery;
 use fetch::Fetches;
 use peers::Peers;
 use silence::Silence;
@@ -78,6 +82,8 @@ pub struct NodeConfig {
     pub operator: Option<crate::keys::SecretKey>,
     /// Mempool limits.
     pub mempool: crate::mempool::MempoolLimits,
+    /// How to find peers; none where the driver finds them.
+    pub discovery: Option<DiscoveryConfig>,
 }
 
 /// One node of the network, without clock, sockets or files.
@@ -103,6 +109,7 @@ pub struct Node {
     evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
     peers: Peers,
     fetches: Fetches,
+    discovery: Option<Discovery>,
     sync: Sync,
     synced: BTreeMap<Height, (Box<Block>, Certificate)>,
     halted: bool,
@@ -173,8 +180,9 @@ impl Node {
             return Time::NEVER;
         }
         let wanted = if self.peers.is_empty() { Time::NEVER } else { self.candidates.deadline() };
+        let discovery = self.discovery.as_ref().map_or(Time::NEVER, Discovery::deadline);
         let own = self.consensus.deadline().min(self.sync.deadline()).min(self.silence.deadline());
-        own.min(self.peers.deadline()).min(self.fetches.deadline()).min(wanted)
+        own.min(self.peers.deadline()).min(self.fetches.deadline()).min(discovery).min(wanted)
     }
 
     /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.
@@ -198,6 +206,8 @@ impl Node {
             | Job::Evidence(..)
             | Job::Parts(..)
             | Job::Block(..)
+            | Job::Peers(..)
+            | Job::Dialled(..)
             | Job::Build(_)
             | Job::OverrideQuarantine(_)
             | Job::Tick => Vec::new(),
@@ -248,6 +258,8 @@ impl Node {
             Job::Evidence(peer, evidence) => self.on_evidence(Some(peer), evidence, now, &mut step),
             Job::Parts(peer, block, list) => self.on_parts(peer, block, &list, &mut step),
             Job::Block(peer, block, verified) => self.on_block(peer, block, verified, &mut step),
+            Job::Peers(peer, records) => self.on_peers(peer, records, now, &mut step),
+            Job::Dialled(dial, peer) => self.on_dialled(&dial, peer, now, &mut step),
             Job::Validate(block) => self.validate_candidate(block, now, &mut step),
             Job::Build(view) => self.build(view, now, &mut step),
             Job::Derive(draft) => self.derive_own(*draft, now, &mut step),
@@ -264,6 +276,7 @@ impl Node {
         self.consensus_input(crate::consensus::Input::Tick, now, step);
         self.tick_peers(now, step);
         self.tick_sync(now, step);
+        self.tick_discovery(now, step);
     }
 
     /// The snapshot for checking events against the present state.

@@ -239,6 +239,7 @@ impl Node {
             self.send(vec![info.peer], &Message::Have(ids), step);
         }
         self.peers.relay_soon(now);
+        self.meet(&info, now, step);
     }
 
     pub(super) fn on_message(&mut self, peer: PeerId, message: Message, now: Time, step: &mut Step) {
@@ -273,6 +274,7 @@ impl Node {
             Message::Busy { request, retry_after_ms } => {
                 self.on_busy(peer, request, retry_after_ms, now, step);
             }
+            Message::WantPeers => self.on_want_peers(peer, step),
             // `plan` turns these into checked jobs.
             Message::Status(_)
             | Message::Response(..)
@@ -282,6 +284,7 @@ impl Node {
             | Message::Certificate(_)
             | Message::Evidence(_)
             | Message::Parts { .. }
+            | Message::Peers(_)
             | Message::Block(_) => {}
         }
     }
@@ -341,6 +344,9 @@ impl Node {
         for peer in silent {
             self.peers.remove(&peer);
             self.fetches.left(&peer);
+            if let Some(discovery) = &mut self.discovery {
+                discovery.left(&peer, now);
+            }
             step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
             step.effects.push(Effect::Close(peer, Parting::Silent));
         }

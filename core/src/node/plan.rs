@@ -25,6 +25,7 @@ pub fn plan(context: &PlanContext, event: Event) -> Result<Option<Job>, (PeerId,
     match event {
         Event::Connected(info) => Ok(Some(Job::Connected(info))),
         Event::Disconnected(peer) => Ok(Some(Job::Disconnected(peer))),
+        Event::Dialled(dial, peer) => Ok(Some(Job::Dialled(dial, peer))),
         Event::Tick => Ok(Some(Job::Tick)),
         Event::OverrideQuarantine(height) => Ok(Some(Job::OverrideQuarantine(height))),
         Event::Submit(ticket, signed) => {
@@ -96,6 +97,11 @@ pub(super) fn plan_message(
         Message::Response(id, response) => {
             Job::Response(peer, id, check(response, &context.anchor, &context.chain.id))
         }
+        Message::Peers(records) => {
+            let verified = records.into_iter().map(|record| record.verify(&context.chain.id));
+            let verified: Result<Vec<_>, _> = verified.collect();
+            Job::Peers(peer, verified.map_err(|_| Offence::InvalidRecord)?)
+        }
         message @ (Message::Ping(_)
         | Message::Pong(_)
         | Message::Have(_)
@@ -103,7 +109,8 @@ pub(super) fn plan_message(
         | Message::WantParts { .. }
         | Message::WantBlock(_)
         | Message::Query(..)
-        | Message::Busy { .. }) => Job::Message(peer, message),
+        | Message::Busy { .. }
+        | Message::WantPeers) => Job::Message(peer, message),
     };
     Ok(Some(job))
 }

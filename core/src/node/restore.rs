@@ -48,6 +48,8 @@ pub struct StoredNode {
     pub evidence: Vec<(Key, Value)>,
     /// [`Table::Mempool`], whole.
     pub mempool: Vec<(Key, Value)>,
+    /// [`Table::Peer`], whole.
+    pub peers: Vec<(Key, Value)>,
 }
 
 /// A node, and what must be written and done before its first event.
@@ -126,7 +128,7 @@ impl Node {
         stored: &StoredNode,
         now: Time,
     ) -> Self {
-        let NodeConfig { chain, operator, mempool } = config;
+        let NodeConfig { chain, operator, mempool, discovery } = config;
         let signer =
             operator.map(|key| Signer::new(key.clone(), chain.id, memory(&key.public_key().0, stored)));
         let sync = Sync::new(SyncLimits::default(), anchor(&state), now);
@@ -152,6 +154,7 @@ impl Node {
             evidence: BTreeMap::new(),
             peers: Peers::default(),
             fetches: super::fetch::Fetches::default(),
+            discovery: discovery.map(super::discovery::Discovery::new),
             sync,
             synced: BTreeMap::new(),
             halted: false,
@@ -163,6 +166,9 @@ impl Node {
     /// Takes up what was under way: own votes and blocks of the open height, evidence, pending transactions.
     fn resume(mut self, stored: &StoredNode, now: Time) -> Restored {
         let mut step = Step::default();
+        if let Some(discovery) = &mut self.discovery {
+            discovery.restore(&stored.peers, now, &mut step.batch);
+        }
         let records = self.own_records(stored);
         if let Some(signer) = &mut self.signer {
             if let Some(certificate) = self.certificate.as_deref() {

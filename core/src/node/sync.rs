@@ -67,6 +67,9 @@ impl Node {
     pub(super) fn peer_left(&mut self, peer: &PeerId, now: Time, step: &mut Step) {
         self.peers.remove(peer);
         self.fetches.left(peer);
+        if let Some(discovery) = &mut self.discovery {
+            discovery.left(peer, now);
+        }
         self.early.remove(peer);
         self.sync.on_left(&peer.0);
         self.want_sync(now, step);

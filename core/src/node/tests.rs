@@ -1,6 +1,8 @@
 //! A small network without loss or delay: what the node does when nothing goes wrong, and after restarts.
 
-use std::collections::VecDeque;
+mod messages;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -13,7 +15,10 @@ use crate::hash::{Hash, TxId};
 use crate::keys::SecretKey;
 use crate::lock::Lock;
 use crate::mempool::MempoolLimits;
+use crate::message::{Message, MessageKind};
+use crate::peer::book::Dial;
 use crate::peer::handshake::{Origin, PeerInfo, Role};
+use crate::peer::record::{AddressPolicy, PeerRecord};
 use crate::spec::{ChainSpec, ConsensusSpec, GenesisMasternode, Rules, RulesFrom};
 use crate::store::{MemoryStore, Store as _};
 use crate::transaction::{
@@ -56,6 +61,16 @@ struct World {
     notices: Vec<(usize, Notice)>,
     now: Time,
     asleep: Option<usize>,
+    gates: Vec<Gate>,
+    discovery: bool,
+    dials: Vec<(usize, Dial)>,
+    /// Frames that get lost: to whom, of which kind.
+    lost: fn(usize, MessageKind) -> bool,
+    /// Everything that was sent.
+    log: Vec<(usize, usize, Vec<u8>)>,
+    sent: BTreeSet<MessageKind>,
+    /// Kinds that changed something where they arrived.
+    acted: BTreeSet<MessageKind>,
 }
 
 fn id(at: usize) -> PeerId {
@@ -67,12 +82,21 @@ pub(super) fn info_of(peer: PeerId) -> PeerInfo {
     PeerInfo { peer, version: 1, role: Role::Validator, listen: None, height: 0, time: START, origin }
 }
 
-fn info(at: usize) -> PeerInfo {
-    info_of(id(at))
+/// What a node learns of another in a session that the smaller number opened.
+fn info(at: usize, of: usize) -> PeerInfo {
+    let origin = Origin { initiator: id(at.min(of)), time: START, id: Hash::ZERO };
+    PeerInfo { origin, ..info_of(id(of)) }
 }
 
 impl World {
     fn new(validators: u8) -> Self {
+        let mut world = Self::alone(validators, false);
+        world.connect_all();
+        world
+    }
+
+    /// Nodes without sessions.
+    fn alone(validators: u8, discovery: bool) -> Self {
         let chain = chain(validators);
         let mut world = Self {
             chain,
@@ -81,17 +105,28 @@ impl World {
             notices: Vec::new(),
             now: START.plus(1),
             asleep: None,
+            gates: (0..validators).map(|_| Gate::default()).collect(),
+            discovery,
+            dials: Vec::new(),
+            lost: |_, _| false,
+            log: Vec::new(),
+            sent: BTreeSet::new(),
+            acted: BTreeSet::new(),
         };
         for at in 0..usize::from(validators) {
             world.open(at, MemoryStore::default());
         }
-        world.connect_all();
         world
     }
 
     fn open(&mut self, at: usize, store: MemoryStore) {
         let operator = Some(key(at as u8 + 1));
-        let config = NodeConfig { chain: self.chain.clone(), operator, mempool: MempoolLimits::default() };
+        let config = NodeConfig {
+            chain: self.chain.clone(),
+            operator,
+            mempool: MempoolLimits::default(),
+            discovery: self.discovery.then(|| self.discovery_of(at)),
+        };
         let (node, effects) = block_on(driver::restore(config, &store, true, self.now)).unwrap();
         if at == self.nodes.len() {
             self.nodes.push((node, store));
@@ -101,19 +136,59 @@ impl World {
         self.perform(at, effects);
     }
 
+    fn discovery_of(&self, at: usize) -> DiscoveryConfig {
+        let node_key = key(50 + at as u8);
+        let url = format!("ws://10.0.0.{at}:24201/p2p");
+        DiscoveryConfig {
+            own: node_key.public_key(),
+            record: Some(PeerRecord::sign(&node_key, &url, self.now, &self.chain.id)),
+            bootstrap: Vec::new(),
+            policy: AddressPolicy { allow_private: true, allow_insecure: true },
+            outbound_max: 8,
+            seed: [at as u8; 32],
+        }
+    }
+
     fn connect_all(&mut self) {
         for at in 0..self.nodes.len() {
             for other in (0..self.nodes.len()).filter(|other| *other != at) {
-                self.event(at, Event::Connected(info(other)));
+                self.event(at, Event::Connected(info(at, other)));
             }
         }
     }
 
+    fn connect(&mut self, one: usize, other: usize) {
+        self.event(one, Event::Connected(info(one, other)));
+        self.event(other, Event::Connected(info(other, one)));
+    }
+
+    fn disconnect(&mut self, one: usize, other: usize) {
+        self.event(one, Event::Disconnected(id(other)));
+        self.event(other, Event::Disconnected(id(one)));
+    }
+
+    /// What a message can change besides what it makes a node do.
+    fn standing(&self, at: usize) -> (Vec<PeerStatus>, usize) {
+        (self.nodes[at].0.peers().collect(), self.nodes[at].0.known_peers())
+    }
+
     fn event(&mut self, at: usize, event: Event) {
+        let mut decided = Vec::new();
+        let admitted = self.gates[at].admit(event, self.now, &mut decided);
+        self.perform(at, decided);
+        let Some(event) = admitted else { return };
+        let kind = match &event {
+            Event::Message(_, message, _) => Some(message.kind()),
+            _ => None,
+        };
         let job = plan(self.nodes[at].0.context(), event).unwrap();
         if let Some(job) = job {
+            let before = self.standing(at);
             let (node, store) = &mut self.nodes[at];
             let effects = block_on(driver::step(node, store, job, self.now)).unwrap();
+            if !effects.is_empty() || self.standing(at) != before {
+                self.acted.extend(kind);
+            }
             self.perform(at, effects);
         }
     }
@@ -122,18 +197,25 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send(peers, bytes) => {
-                    for to in (0..self.nodes.len()).filter(|to| peers.contains(&id(*to))) {
+                    let kind = Message::from_frame(&bytes).unwrap().kind();
+                    self.sent.insert(kind);
+                    let lost = self.lost;
+                    for to in (0..self.nodes.len()).filter(|to| peers.contains(&id(*to)) && !lost(*to, kind))
+                    {
                         self.frames.push_back((at, to, bytes.to_vec()));
+                        self.log.push((at, to, bytes.to_vec()));
                     }
                 }
                 Effect::Notice(notice) => self.notices.push((at, notice)),
                 Effect::Close(_, Parting::Silent) if self.asleep.is_some() => {}
                 Effect::Close(_, parting) => panic!("{at} parts: {parting}"),
+                Effect::Dial(dial) => self.dials.push((at, dial)),
                 Effect::Offence(_, offence) => panic!("{at} complains of {offence}"),
                 Effect::Halt => panic!("{at} halts"),
                 Effect::Serve(peer, question) => {
                     let to = (0..self.nodes.len()).find(|to| id(*to) == peer).unwrap();
                     let message = block_on(driver::serve(&self.nodes[at].1, question)).unwrap().unwrap();
+                    self.sent.insert(message.kind());
                     self.frames.push_back((at, to, crate::codec::encode(&message)));
                 }
                 Effect::Context(_) | Effect::State(_) => {}
@@ -281,10 +363,8 @@ fn a_node_that_slept_through_epochs_catches_up_and_votes_again() {
     assert_eq!(world.heights()[3], 0);
     world.asleep = None;
     for other in 0..3 {
-        world.event(3, Event::Disconnected(id(other)));
-        world.event(other, Event::Disconnected(id(3)));
-        world.event(3, Event::Connected(info(other)));
-        world.event(other, Event::Connected(info(3)));
+        world.disconnect(3, other);
+        world.connect(3, other);
     }
     world.run(|world| world.heights().iter().all(|height| *height >= 20));
     let signed = world

@@ -65,10 +65,11 @@ struct Stored {
     heard_from: Vec<Source>,
     proved: Option<Time>,
     is_anchor: bool,
+    patience: Patience,
 }
 
 impl Wire for Stored {
-    const SIZE_MAX: usize = PeerRecord::SIZE_MAX + 8 + SOURCES_MAX * 36 + 9 + 1;
+    const SIZE_MAX: usize = PeerRecord::SIZE_MAX + 8 + SOURCES_MAX * 36 + 9 + 1 + 12;
 }
 
 #[derive(Debug)]
@@ -84,7 +85,7 @@ struct Node {
 }
 
 /// Back-off of one place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Patience {
     failures: u32,
     dial_at: Time,
@@ -142,13 +143,19 @@ impl Book {
     }
 
     /// Takes back the rows of [`Table::Peer`]; deletes those that it cannot read.
-    pub fn restore(&mut self, rows: impl IntoIterator<Item = (Key, Value)>, batch: &mut Batch) {
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = (Key, Value)>, now: Time, batch: &mut Batch) {
         for (key, row) in rows {
             let stored = decode::<Stored>(&row).ok().filter(|stored| stored.record.key.0[..] == key[..]);
             let node = stored.and_then(|stored| {
                 let mut node = self.node(stored.record)?;
                 node.heard_from = stored.heard_from.into_iter().collect();
                 (node.proved, node.is_anchor) = (stored.proved, stored.is_anchor);
+                node.patience = stored.patience;
+                // An anchor is due at once; the others wait, though not by a clock that was wrong then.
+                node.patience.dial_at = match stored.is_anchor {
+                    true => Time(0),
+                    false => stored.patience.dial_at.min(now.plus(BACKOFF_MAX_MS)),
+                };
                 Some(node)
             });
             match node {
@@ -241,7 +248,7 @@ impl Book {
     /// A session that we dialled began, with `key` at the other end.
     pub fn on_connected(&mut self, dial: &Dial, key: PublicKey, now: Time, batch: &mut Batch) {
         if dial.key.is_some_and(|expected| expected != key) {
-            return self.on_failure(dial, now);
+            return self.on_failure(dial, now, batch);
         }
         for place in self.bootstrap.iter_mut().filter(|place| place.url == dial.url) {
             place.key = Some(key);
@@ -256,9 +263,13 @@ impl Book {
     }
 
     /// A dial led to no session, or to one with somebody else, or to one that ended at once.
-    pub fn on_failure(&mut self, dial: &Dial, now: Time) {
+    pub fn on_failure(&mut self, dial: &Dial, now: Time, batch: &mut Batch) {
         match dial.key.and_then(|key| self.nodes.get_mut(&key)) {
-            Some(node) => node.patience.fail(now, node.wait_max_ms()),
+            Some(node) => {
+                node.patience.fail(now, node.wait_max_ms());
+                let key = node.record.key;
+                self.write(&key, batch);
+            }
             None => {
                 for place in self.bootstrap.iter_mut().filter(|place| place.url == dial.url) {
                     place.patience.fail(now, BACKOFF_FIRST_MAX_MS);
@@ -433,6 +444,7 @@ impl Book {
             heard_from: node.heard_from.iter().copied().collect(),
             proved: node.proved,
             is_anchor: node.is_anchor,
+            patience: node.patience,
         };
         batch.put(Table::Peer, key.0, encode(&stored));
     }

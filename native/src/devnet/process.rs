@@ -81,6 +81,12 @@ impl NodeProcess {
         Ok(Self { url: format!("http://127.0.0.1:{}", setup.port), setup, child })
     }
 
+    /// The process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Which node it is.
     #[must_use]
     pub fn number(&self) -> u16 {

@@ -7,6 +7,7 @@
 
 mod dial;
 mod listen;
+mod metered;
 mod outbox;
 mod peer;
 mod registry;
@@ -16,7 +17,7 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use timecoin_core::codec::FRAME_SIZE_MAX;
@@ -25,7 +26,7 @@ use timecoin_core::keys::SecretKey;
 use timecoin_core::peer::handshake::{HandshakeError, LocalNode, PROTOCOL_VERSION, PeerId, PeerInfo, Role};
 use timecoin_core::peer::session::SessionError;
 use timecoin_core::time::Time;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub(crate) use listen::upgrade;
 pub use outbox::{Outbox, SendError};
@@ -49,8 +50,16 @@ pub struct Limits {
     pub outbox_frames_max: usize,
     /// Bytes waiting for one peer; more and it is closed.
     pub outbox_bytes_max: usize,
+    /// Bytes waiting for all peers; more, and those for whom much is waiting are closed.
+    pub outbox_total_max: usize,
+    /// Bytes of unfinished messages from all peers that dialled us; more, and those that sent much are closed.
+    pub unfinished_total_max: usize,
+    /// From the first byte of a message to its last.
+    pub message_timeout: Duration,
     /// Events waiting for the node; more and the peers wait.
     pub events_max: usize,
+    /// Bytes of frames that were read and that the node is not done with; more and the peers wait.
+    pub events_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -62,8 +71,12 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             outbox_frames_max: 1024,
-            outbox_bytes_max: 4 * FRAME_SIZE_MAX,
+            outbox_bytes_max: 2 * FRAME_SIZE_MAX + (1 << 20),
+            outbox_total_max: 24 << 20,
+            unfinished_total_max: 16 << 20,
+            message_timeout: Duration::from_secs(20),
             events_max: 64,
+            events_bytes_max: 16 << 20,
         }
     }
 }
@@ -103,6 +116,8 @@ pub enum NetEvent {
         peer: PeerId,
         /// The frame, at most [`FRAME_SIZE_MAX`] bytes, not decoded.
         bytes: Vec<u8>,
+        /// Its share of [`Limits::events_bytes_max`], to be kept until the node is done with it.
+        share: Share,
     },
     /// A session ended.
     Disconnected {
@@ -112,6 +127,9 @@ pub enum NetEvent {
         reason: DisconnectReason,
     },
 }
+
+/// A frame's share of the memory for frames, given back when dropped.
+pub type Share = tokio::sync::OwnedSemaphorePermit;
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +149,9 @@ pub enum DisconnectReason {
     /// The peer sent a message larger than any frame needs.
     #[error("message too large")]
     TooLarge,
+    /// A message did not arrive whole in time, or too much was unfinished at once.
+    #[error("messages left unfinished")]
+    Unfinished,
     /// A message did not leave in time: the peer reads too slowly.
     #[error("the peer reads too slowly")]
     SlowReader,
@@ -194,6 +215,10 @@ struct Shared {
     registry: Registry,
     inbound: Slots,
     events: mpsc::Sender<NetEvent>,
+    /// What is left of [`Limits::events_bytes_max`].
+    events_bytes: Arc<Semaphore>,
+    /// Of all peers that dialled us.
+    unfinished: Arc<AtomicUsize>,
     /// True once stopping. Every connection's task holds a receiver while it lives.
     stopping: watch::Sender<bool>,
 }
@@ -207,7 +232,12 @@ impl Network {
         let registry = Registry::new(config.limits.clone());
         let stopping = watch::Sender::new(false);
         let height = AtomicU64::new(0);
-        (Self(Arc::new(Shared { config, height, registry, inbound, events, stopping })), received)
+        // At least one frame of any size fits.
+        let bytes = config.limits.events_bytes_max.max(FRAME_SIZE_MAX);
+        let events_bytes = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        let unfinished = Arc::default();
+        let shared = Shared { config, height, registry, inbound, events, events_bytes, unfinished, stopping };
+        (Self(Arc::new(shared)), received)
     }
 
     /// Who we are.

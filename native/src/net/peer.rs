@@ -3,6 +3,7 @@
 //! A session is one task with two halves that do not wait for each other: a reader that hands frames to the
 //! node (and stops reading while the node is busy), and a writer that empties the outbox.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use timecoin_core::peer::handshake::{
 };
 use timecoin_core::peer::session::{MESSAGE_SIZE_MAX, Opener, Sealer, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, error::ProtocolError};
 use tracing::debug;
 
+use super::metered::{Meter, Metered};
 use super::outbox::Queue;
 use super::registry::Seat;
 use super::{ConnectError, DisconnectReason, NetEvent, Shared, is_set};
@@ -55,6 +56,7 @@ pub(super) struct Established<S> {
     info: PeerInfo,
     seat: Seat,
     outbound: bool,
+    meter: Option<Meter>,
 }
 
 impl<S> Established<S> {
@@ -81,7 +83,7 @@ pub(super) async fn initiate<S: Carrier>(
     send(&mut socket, hello).await?;
     let (session, info) = state.on_answer(&receive(&mut socket).await?)?;
     match shared.registry.admit(&info, true) {
-        Ok(seat) => Ok(Established { socket, session, info, seat, outbound: true }),
+        Ok(seat) => Ok(Established { socket, session, info, seat, outbound: true, meter: None }),
         Err(refusal) => {
             close(&mut socket).await;
             Err(match refusal {
@@ -93,7 +95,12 @@ pub(super) async fn initiate<S: Carrier>(
 }
 
 /// The responder's side of the handshake, over a stream that has just become a WebSocket.
-pub(super) async fn respond<S: Carrier>(shared: &Shared, stream: S) -> Result<Established<S>, ConnectError> {
+pub(super) async fn respond<S: Carrier>(
+    shared: &Shared,
+    stream: S,
+) -> Result<Established<Metered<S>>, ConnectError> {
+    let meter = Meter::new(Arc::clone(&shared.unfinished), shared.config.limits.unfinished_total_max);
+    let stream = Metered::new(stream, meter.clone());
     let small = websocket_config(HANDSHAKE_SIZE_MAX);
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(small)).await;
     let state = Responder::new(&shared.config.identity, shared.local_node(), clock::now(), &entropy()?);
@@ -118,7 +125,8 @@ pub(super) async fn respond<S: Carrier>(shared: &Shared, stream: S) -> Result<Es
     let full = websocket_config(MESSAGE_SIZE_MAX);
     let mut socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(full)).await;
     send(&mut socket, welcome).await?;
-    Ok(Established { socket, session, info, seat, outbound: false })
+    meter.finish();
+    Ok(Established { socket, session, info, seat, outbound: false, meter: Some(meter) })
 }
 
 async fn turn_away<S: Carrier>(
@@ -144,7 +152,7 @@ async fn receive<S: Carrier>(socket: &mut WebSocketStream<S>) -> Result<Bytes, C
 
 /// Runs the session of a peer to its end.
 pub(super) async fn run<S: Carrier>(shared: Arc<Shared>, established: Established<S>) {
-    let Established { socket, session, info, mut seat, outbound } = established;
+    let Established { socket, session, info, mut seat, outbound, meter } = established;
     let mut stopping = shared.stopping.subscribe();
     let mut closing = seat.outbox.closing();
     let peer = info.peer;
@@ -164,7 +172,8 @@ pub(super) async fn run<S: Carrier>(shared: Arc<Shared>, established: Establishe
         reason = closing.wait_for(Option::is_some) => {
             reason.ok().and_then(|reason| *reason).unwrap_or(DisconnectReason::Shutdown)
         }
-        reason = read(peer, stream, opener, &shared.events) => reason,
+        reason = read(&shared, peer, stream, opener, meter.as_ref()) => reason,
+        () = overdue(meter.as_ref(), shared.config.limits.message_timeout) => DisconnectReason::Unfinished,
         reason = write(&mut sink, sealer, &mut seat.queue, shared.config.limits.write_timeout) => reason,
     };
     debug!(%peer, %reason, "disconnected");
@@ -184,19 +193,48 @@ pub(super) async fn run<S: Carrier>(shared: Arc<Shared>, established: Establishe
 }
 
 async fn read<S: Carrier>(
+    shared: &Shared,
     peer: PeerId,
     mut stream: SplitStream<WebSocketStream<S>>,
     mut opener: Opener,
-    events: &mpsc::Sender<NetEvent>,
+    meter: Option<&Meter>,
 ) -> DisconnectReason {
     loop {
-        let bytes = match next_binary(&mut stream).await.map(|message| opener.open(&message)) {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => return error.into(),
+        let message = match next_binary(&mut stream).await {
+            Ok(message) => message,
             Err(reason) => return reason,
         };
-        if events.send(NetEvent::Frame { peer, bytes }).await.is_err() {
+        // Before it is opened: what is opened and waits here would be counted nowhere.
+        let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let Ok(share) = Arc::clone(&shared.events_bytes).acquire_many_owned(size).await else {
             return DisconnectReason::Shutdown;
+        };
+        if let Some(meter) = meter {
+            meter.finish();
+        }
+        let bytes = match opener.open(&message) {
+            Ok(bytes) => bytes,
+            Err(error) => return error.into(),
+        };
+        drop(message);
+        if shared.events.send(NetEvent::Frame { peer, bytes, share }).await.is_err() {
+            return DisconnectReason::Shutdown;
+        }
+    }
+}
+
+/// Returns when a message has been unfinished for too long.
+async fn overdue(meter: Option<&Meter>, message_timeout: Duration) {
+    let Some(meter) = meter else { return std::future::pending().await };
+    let mut unfinished = None;
+    loop {
+        tokio::time::sleep(message_timeout / 4).await;
+        let messages = meter.messages();
+        let is_same = meter.is_open() && unfinished.is_some_and(|(begun, _)| begun == messages);
+        match unfinished.as_mut().filter(|_| is_same) {
+            Some((_, quarters)) if *quarters >= 4 => return,
+            Some((_, quarters)) => *quarters += 1,
+            None => unfinished = meter.is_open().then_some((messages, 1)),
         }
     }
 }
@@ -245,6 +283,7 @@ fn reason_of(error: &Error) -> DisconnectReason {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => DisconnectReason::PeerClosed,
+        Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => DisconnectReason::Unfinished,
         Error::Io(error) => DisconnectReason::Io(error.kind()),
         Error::Capacity(_) => DisconnectReason::TooLarge,
         _ => DisconnectReason::Protocol,

@@ -1,6 +1,7 @@
 //! Who has a session: at most one per node key.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use timecoin_core::hash::Hash;
@@ -29,6 +30,8 @@ pub(super) struct Registry {
     limits: Limits,
     sessions: Arc<Mutex<Sessions>>,
     bans: Mutex<BTreeMap<PeerId, Time>>,
+    /// Bytes waiting for all peers.
+    queued: Arc<AtomicUsize>,
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,7 +54,7 @@ pub(super) struct Seat {
 
 impl Registry {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, sessions: Arc::default(), bans: Mutex::default() }
+        Self { limits, sessions: Arc::default(), bans: Mutex::default(), queued: Arc::default() }
     }
 
     pub(super) fn peers(&self) -> Vec<PeerId> {
@@ -87,7 +90,7 @@ impl Registry {
         if !outbound && inbound >= self.limits.inbound_peers_max {
             return Err(Refusal::TooManyPeers);
         }
-        let (outbox, queue) = Outbox::new(&self.limits);
+        let (outbox, queue) = Outbox::new(&self.limits, &self.queued);
         let (ended, has_ended) = watch::channel(());
         let entry = Entry { origin: info.origin, outbound, outbox: outbox.clone(), ended: has_ended };
         sessions.insert(info.peer, entry);

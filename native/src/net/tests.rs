@@ -296,7 +296,12 @@ async fn messages_that_are_not_ours_end_the_session() {
 
 #[tokio::test]
 async fn peers_that_do_not_read_are_closed() {
-    let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits {
+        write_timeout: Duration::from_millis(200),
+        outbox_bytes_max: 4 * FRAME_SIZE_MAX,
+        outbox_total_max: 4 * FRAME_SIZE_MAX,
+        ..Limits::default()
+    };
     let cases = [(3, DisconnectReason::SlowReader), (2_000, DisconnectReason::OutboxFull)];
     for (frames, expected) in cases {
         let mut bob = Node::start_with(config(2, "one", limits.clone()), HttpLimits::default()).await;

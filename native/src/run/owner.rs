@@ -14,6 +14,7 @@ use timecoin_core::hash::TxId;
 use timecoin_core::node::{
     Effect, Job, Node, Notice, Offence, Parting, PlanContext, Serve, SubmitError, Ticket,
 };
+use timecoin_core::peer::book::Dial;
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::state::ChainState;
 use timecoin_core::time::Time;
@@ -25,7 +26,7 @@ use tracing::{debug, info, warn};
 use super::StopReason;
 use crate::clock;
 use crate::handle::Work;
-use crate::net::{DisconnectReason, Network, SendError};
+use crate::net::{ConnectError, DisconnectReason, Network, SendError};
 use crate::store::FileStore;
 
 /// The clock is compared with the deadline at least this often: a machine that slept wakes to the right time.
@@ -51,6 +52,8 @@ pub(super) struct Performer {
     pub(super) halting: Option<Arc<Notice>>,
     /// To the gate.
     pub(super) offences: mpsc::Sender<(PeerId, Offence)>,
+    /// To the node itself.
+    pub(super) work: mpsc::WeakSender<Work>,
 }
 
 impl Performer {
@@ -59,6 +62,7 @@ impl Performer {
         store: FileStore,
         notices: broadcast::Sender<Arc<Notice>>,
         offences: mpsc::Sender<(PeerId, Offence)>,
+        work: mpsc::WeakSender<Work>,
         node: &Node,
     ) -> Self {
         Self {
@@ -72,6 +76,7 @@ impl Performer {
             replies: BTreeMap::new(),
             halting: None,
             offences,
+            work,
         }
     }
 
@@ -81,6 +86,7 @@ impl Performer {
             match effect {
                 Effect::Send(peers, frame) => self.send(&peers, &frame),
                 Effect::Serve(peer, question) => self.serve(peer, question),
+                Effect::Dial(dial) => self.dial(dial),
                 // Lost only in a flood, which ends the session anyway.
                 Effect::Offence(peer, offence) => drop(self.offences.try_send((peer, offence))),
                 Effect::Close(peer, parting) => self.network.close(&peer, close_reason(parting)),
@@ -104,6 +110,24 @@ impl Performer {
                 Err(SendError::TooLarge) => warn!(%peer, size = frame.len(), "frame too large to send"),
             }
         }
+    }
+
+    /// Dials where the book says; the node hears what became of it.
+    fn dial(&self, dial: Dial) {
+        let (network, work) = (self.network.clone(), self.work.clone());
+        self.runtime.spawn(async move {
+            let peer = match network.dial(&dial.url).await {
+                Ok(peer) | Err(ConnectError::AlreadyConnected(peer)) => Some(peer),
+                Err(error) => {
+                    debug!(url = %dial.url, %error, "cannot connect");
+                    None
+                }
+            };
+            if let Some(work) = work.upgrade() {
+                // The node may have stopped.
+                let _ = work.send(Work::Job(Job::Dialled(dial, peer), None)).await;
+            }
+        });
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -239,7 +263,7 @@ impl Owner {
 
     async fn take(&mut self, work: Work) -> Result<(), StopReason> {
         match work {
-            Work::Job(job) => self.step(job).await,
+            Work::Job(job, _share) => self.step(job).await,
             Work::Submit(job, reply) => {
                 if let Job::Submit(ticket, _) = &job {
                     self.performer.replies.insert(*ticket, reply);

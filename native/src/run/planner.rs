@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::clock;
 use crate::handle::{Bans, Session, Sessions, Submission, Work};
-use crate::net::{DisconnectReason, NetEvent, Network};
+use crate::net::{DisconnectReason, NetEvent, Network, Share};
 
 /// Most events planned together.
 const BATCH_MAX: usize = 256;
@@ -30,7 +30,15 @@ const PARALLEL_MIN: usize = 4;
 pub(super) const OFFENCES_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<timecoin_core::hash::TxId, timecoin_core::node::SubmitError>>;
-type Planned = (Option<Reply>, Result<Option<Job>, (PeerId, Offence)>);
+
+/// What travels with an event: who waits for the verdict, and the memory its frame takes.
+#[derive(Default)]
+struct Ticketed {
+    reply: Option<Reply>,
+    share: Option<Share>,
+}
+
+type Planned = (Ticketed, Result<Option<Job>, (PeerId, Offence)>);
 
 /// The planner's thread.
 pub(super) struct Planner {
@@ -64,13 +72,14 @@ impl Planner {
             if received == 0 || self.work.is_closed() {
                 return;
             }
-            let mut arrived: Vec<(Option<Reply>, Event)> = Vec::new();
+            let mut arrived: Vec<(Ticketed, Event)> = Vec::new();
             for event in events.drain(..) {
-                arrived.extend(self.event(event).map(|event| (None, event)));
+                arrived.push(self.event(event));
             }
             for Submission { transaction, reply } in submissions.drain(..) {
                 self.next_ticket += 1;
-                arrived.push((Some(reply), Event::Submit(Ticket(self.next_ticket), transaction)));
+                let ticketed = Ticketed { reply: Some(reply), share: None };
+                arrived.push((ticketed, Event::Submit(Ticket(self.next_ticket), transaction)));
             }
             if self.work_through(arrived).await.is_err() {
                 return;
@@ -80,7 +89,7 @@ impl Planner {
 
     async fn work_through(
         &mut self,
-        arrived: Vec<(Option<Reply>, Event)>,
+        arrived: Vec<(Ticketed, Event)>,
     ) -> Result<(), mpsc::error::SendError<Work>> {
         let mut arrived = arrived.into_iter();
         loop {
@@ -88,35 +97,37 @@ impl Planner {
             if batch.is_empty() {
                 return Ok(());
             }
-            let opened = each(batch, |(reply, event)| (reply, open(event)));
+            let opened = each(batch, |(ticketed, event)| (ticketed, open(event)));
             let mut admitted = Vec::new();
-            for (reply, opened) in opened {
+            for (ticketed, opened) in opened {
                 match opened {
-                    Ok(event) => admitted.extend(self.admit(event).map(|event| (reply, event))),
+                    Ok(event) => admitted.extend(self.admit(event).map(|event| (ticketed, event))),
                     Err((peer, offence)) => self.report(peer, offence),
                 }
             }
             let context = self.context.load_full();
-            for planned in each(admitted, |(reply, event)| (reply, plan(&context, event))) {
+            for planned in each(admitted, |(ticketed, event)| (ticketed, plan(&context, event))) {
                 self.hand_on(planned).await?;
             }
         }
     }
 
-    /// The node's side of a network event, where it has one.
-    fn event(&mut self, event: NetEvent) -> Option<Event> {
+    /// The node's side of a network event.
+    fn event(&mut self, event: NetEvent) -> (Ticketed, Event) {
         match event {
             NetEvent::Connected { peer, info, outbound, .. } => {
                 debug!(%peer, outbound, role = ?info.role, "connected");
                 let session = Session { info: info.clone(), outbound, since: clock::now() };
                 self.change_sessions(|sessions| sessions.insert(peer, session));
-                Some(Event::Connected(info))
+                (Ticketed::default(), Event::Connected(info))
             }
-            NetEvent::Frame { peer, bytes } => Some(Event::Frame(peer, bytes)),
+            NetEvent::Frame { peer, bytes, share } => {
+                (Ticketed { reply: None, share: Some(share) }, Event::Frame(peer, bytes))
+            }
             NetEvent::Disconnected { peer, reason } => {
                 debug!(%peer, %reason, "disconnected");
                 self.change_sessions(|sessions| sessions.remove(&peer));
-                Some(Event::Disconnected(peer))
+                (Ticketed::default(), Event::Disconnected(peer))
             }
         }
     }
@@ -160,6 +171,7 @@ impl Planner {
                     let _ = self.notices.send(Arc::new(notice));
                 }
                 Effect::Serve(..)
+                | Effect::Dial(_)
                 | Effect::Offence(..)
                 | Effect::Context(_)
                 | Effect::State(_)
@@ -174,10 +186,10 @@ impl Planner {
         });
     }
 
-    async fn hand_on(&mut self, (reply, planned): Planned) -> Result<(), mpsc::error::SendError<Work>> {
-        let work = match (planned, reply) {
+    async fn hand_on(&mut self, (ticketed, planned): Planned) -> Result<(), mpsc::error::SendError<Work>> {
+        let work = match (planned, ticketed.reply) {
             (Ok(Some(job)), Some(reply)) => Work::Submit(job, reply),
-            (Ok(Some(job)), None) => Work::Job(job),
+            (Ok(Some(job)), None) => Work::Job(job, ticketed.share),
             (Ok(None), _) => return Ok(()),
             (Err((peer, offence)), _) => {
                 self.report(peer, offence);

@@ -1,5 +1,7 @@
 //! Whole nodes over loopback sockets and files.
 
+mod hostile;
+
 use std::time::Duration;
 
 use timecoin_core::amount::Amount;
@@ -39,21 +41,37 @@ impl Cluster {
         Self { chain, folders, operators, nodes, payer }
     }
 
-    async fn start(&mut self, at: usize, unused: bool) {
-        let running = self.nodes.iter().flatten();
-        let peers = running.map(|node| format!("ws://{}/p2p", node.address)).collect();
-        let config = RunConfig {
+    fn config(&self, at: usize) -> RunConfig {
+        RunConfig {
             chain: self.chain.clone(),
             data: self.folders[at].path().to_path_buf(),
             store: Options::default(),
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: None,
-            peers,
-            operator: Some(Operator { key: self.operators[at].clone(), unused }),
+            peers: Vec::new(),
+            operator: None,
             mempool: MempoolLimits::default(),
             net: net::Limits::default(),
             http: HttpLimits::default(),
-        };
+        }
+    }
+
+    async fn start(&mut self, at: usize, unused: bool) {
+        let running = self.nodes.iter().flatten();
+        let peers = running.map(|node| format!("ws://{}/p2p", node.address)).collect();
+        self.start_at(at, unused, "127.0.0.1:0".parse().unwrap(), peers, None).await;
+    }
+
+    async fn start_at(
+        &mut self,
+        at: usize,
+        unused: bool,
+        listen: SocketAddr,
+        peers: Vec<String>,
+        advertise: Option<String>,
+    ) {
+        let operator = Some(Operator { key: self.operators[at].clone(), unused });
+        let config = RunConfig { listen, peers, advertise, operator, ..self.config(at) };
         self.nodes[at] = Some(start(config, |_| Router::new()).await.unwrap());
     }
 
@@ -178,4 +196,54 @@ async fn what_is_taken_already_is_refused_with_a_reason() {
         RunConfig { chain: Arc::new(another), data: cluster.folders[0].path().to_path_buf(), ..config };
     let refused = start(other_chain, |_| Router::new()).await.err().expect("the folder holds another chain");
     assert!(matches!(refused, StartError::Restore(DriverError::Restore(_))), "{refused}");
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn sessions(handle: &NodeHandle, count: usize) {
+    let mut sessions = handle.sessions();
+    let enough = sessions.wait_for(|sessions| sessions.len() >= count);
+    timeout(WAIT, enough).await.expect("sessions in time").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_know_one_bootstrap_find_each_other_and_return_without_it() {
+    let mut cluster = Cluster::new(4);
+    let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+    let url = |port: u16| format!("ws://127.0.0.1:{port}/p2p");
+    let spec = ChainSpec { bootstrap: vec![url(ports[0])], ..cluster.chain.spec.clone() };
+    cluster.chain = Arc::new(Chain::new(spec));
+    for (at, port) in ports.iter().enumerate() {
+        let listen = format!("127.0.0.1:{port}").parse().unwrap();
+        cluster.start_at(at, true, listen, Vec::new(), Some(url(*port))).await;
+    }
+    for at in 0..4 {
+        sessions(cluster.handle(at), 3).await;
+    }
+    cluster.pay(0, 1).await;
+    // The bootstrap node is gone, and one of the others starts again: it remembers the rest.
+    cluster.stop(0).await;
+    cluster.stop(3).await;
+    let listen = format!("127.0.0.1:{}", ports[3]).parse().unwrap();
+    cluster.start_at(3, false, listen, Vec::new(), Some(url(ports[3]))).await;
+    sessions(cluster.handle(3), 2).await;
+    let known = cluster.handle(3).ask(timecoin_core::node::Node::known_peers).await.unwrap();
+    assert!(known >= 2, "{known}");
+    cluster.pay(1, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_addresses_are_told_on_development_networks_only() {
+    let mut cluster = Cluster::new(1);
+    let config =
+        |cluster: &Cluster| RunConfig { advertise: Some("ws://10.0.0.1:1/p2p".into()), ..cluster.config(0) };
+    let key = SecretKey::from_seed(&[1; 32]);
+    assert!(discovery(&config(&cluster), &key).unwrap().policy.allow_private);
+    let consensus = ConsensusSpec { network: address::Network::Test, ..cluster.chain.spec.consensus.clone() };
+    cluster.chain = Arc::new(Chain::new(ChainSpec { consensus, ..cluster.chain.spec.clone() }));
+    let public = discovery(&config(&cluster), &key).unwrap();
+    assert!(!public.policy.allows(&public.record.unwrap().url));
 }

@@ -46,6 +46,7 @@ impl World {
                 Effect::Close(peer, banned @ Parting::Banned { .. }) => {
                     return Err(self.accused(machine, peer, banned.to_string()));
                 }
+                Effect::Dial(dial) => unreachable!("machines are dialled by the world, not {}", dial.url),
                 Effect::Notice(notice) => self.noticed(machine, notice, newest.as_deref())?,
                 Effect::State(state) => newest = Some(state),
                 // The machine has taken it over.

@@ -110,6 +110,7 @@ impl Machine {
             chain: self.chain.clone(),
             operator: Some(self.operator.clone()),
             mempool: MempoolLimits::default(),
+            discovery: None,
         };
         let clock = self.clock(now);
         let restored = restore(config, &self.store, core::mem::take(&mut self.born), clock);

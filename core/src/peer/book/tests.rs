@@ -98,7 +98,7 @@ fn failures_back_off_and_success_resets() {
     for _ in 0..12 {
         let dial = book.dial(now, &entropy(0), |_| false).unwrap();
         assert_eq!(book.dial(now, &entropy(1), |_| false), None, "one dial at a time");
-        book.on_failure(&dial, now);
+        book.on_failure(&dial, now, &mut Batch::default());
         let next = book.next_dial(|_| false);
         waits.push(next.since(now));
         now = next;
@@ -134,7 +134,7 @@ fn anchors_survive_a_restart_and_losing_the_network() {
         book.on_connected(&dial_of(&node(1, at)), key(1, at), Time(9), &mut batch);
     }
     for at in 0..20 {
-        (0..50).for_each(|_| book.on_failure(&dial_of(&node(1, at)), Time(9)));
+        (0..50).for_each(|_| book.on_failure(&dial_of(&node(1, at)), Time(9), &mut batch));
     }
     for (table, key, value) in batch.iter() {
         assert_eq!(table, Table::Peer);
@@ -143,13 +143,16 @@ fn anchors_survive_a_restart_and_losing_the_network() {
     rows.insert(vec![1; 32], Value::from(*b"damaged"));
     let mut restored = Book::new(key(0, 0), OPEN, &["ws://boot.example".to_owned()]);
     let mut batch = Batch::default();
-    restored.restore(rows, &mut batch);
+    restored.restore(rows, Time(10), &mut batch);
     assert_eq!(batch.iter().collect::<Vec<_>>(), [(Table::Peer, &vec![1; 32], None)]);
     assert_eq!(restored.len(), 20);
     let first: BTreeSet<_> = (0..ANCHORS_MAX as u32)
         .map(|at| restored.dial(Time(10), &entropy(at), |_| false).unwrap().key.unwrap())
         .collect();
     assert_eq!(first, (0..4).map(|at| key(1, at)).collect(), "the first to work are dialled first");
+    let later = restored.next_dial(|key| key.0[31] == 1 && first.contains(key));
+    assert_eq!(later, Time(0), "the bootstrap node");
+    assert_eq!(restored.nodes[&key(1, 9)].patience, book.nodes[&key(1, 9)].patience, "back-off is kept");
     // Back on the network, a peer that works replaces an anchor that does not.
     book.on_connected(&dial_of(&node(1, 15)), key(1, 15), Time(99), &mut Batch::default());
     assert!(book.nodes[&key(1, 15)].is_anchor);
@@ -208,7 +211,7 @@ fn shared_records_are_those_that_work() {
         book.insert(node(1, at), Source::Inbound, &mut Batch::default());
     }
     book.on_connected(&dial_of(&node(1, 7)), key(1, 7), Time(1), &mut Batch::default());
-    book.on_failure(&dial_of(&node(1, 8)), Time(1));
+    book.on_failure(&dial_of(&node(1, 8)), Time(1), &mut Batch::default());
     let shared = book.share(5, &entropy(3));
     assert_eq!((shared.len(), &shared[0]), (5, &node(1, 7).0), "proved first");
     assert!(book.share(100, &entropy(3)).iter().all(|record| record.key != key(1, 8)));
