@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
-use timecoin_tests::sim::{Options, Outcome, Summary, run};
+use timecoin_tests::sim::{Options, Outcome, Summary, Topology, run};
 
 const USAGE: &str = "\
-Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--steps-max N]
+Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--topology T] [--steps-max N]
 
   --seeds N      how many seeds
   --start S      the first seed (0)
@@ -18,6 +18,7 @@ Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--steps-max
   --log          what happens as it happens, on standard error
   --heights H    faults stop once this height is final (100)
   --nodes N      validators at genesis; without it the seed decides among 1, 4 and 7
+  --topology T   who has sessions with whom: mesh (default), ring, line or star, with relays in between
   --steps-max N  a run that has not ended after so many steps has failed (2000000)
 ";
 
@@ -40,7 +41,13 @@ fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
             "--verbose" => arguments.verbose = true,
             "--log" => arguments.options.log = true,
             _ => {
-                let number: u64 = list.next()?.parse().ok()?;
+                let value = list.next()?;
+                if name == "--topology" {
+                    arguments.options.topology = Topology::from_name(&value)?;
+                    arguments.replay.push_str(&format!(" {name} {value}"));
+                    continue;
+                }
+                let number: u64 = value.parse().ok()?;
                 match name.as_str() {
                     "--seeds" => arguments.seeds = Some(number),
                     "--start" => arguments.start = number,

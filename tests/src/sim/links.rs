@@ -73,6 +73,9 @@ impl World {
     /// Opens a session if both machines are there and can reach each other.
     pub(super) fn dial(&mut self, link: Pair) -> Result<(), Failure> {
         let (one, other) = link;
+        if !self.topology.joins(one, other, self.machines.len()) {
+            return Ok(());
+        }
         let there = [one, other].map(|machine| self.machines[machine].node.is_some());
         if self.network.session(link).is_some() || there != [true, true] {
             return Ok(());

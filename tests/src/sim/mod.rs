@@ -42,11 +42,61 @@ pub use report::{Outcome, Summary};
 use timecoin_core::hash::Hash;
 use world::{Stage, World};
 
+/// Who has sessions with whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// Everybody with everybody.
+    #[default]
+    Mesh,
+    /// Each with two neighbours.
+    Ring,
+    /// The same, but for one session: every message between the ends passes everybody.
+    Line,
+    /// All with one, which is a relay.
+    Star,
+}
+
+/// Relays among the validators where not everybody has a session with everybody.
+const RELAYS: usize = 2;
+
+impl Topology {
+    /// The topology of a name, as in arguments.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "mesh" => Self::Mesh,
+            "ring" => Self::Ring,
+            "line" => Self::Line,
+            "star" => Self::Star,
+            _ => return None,
+        })
+    }
+
+    fn relays(self) -> usize {
+        if self == Self::Mesh { 0 } else { RELAYS }
+    }
+
+    /// Whether two machines may have a session. The last machines are relays, and stand among the others.
+    fn joins(self, one: usize, other: usize, machines: usize) -> bool {
+        let place =
+            |machine: usize| if machine.is_multiple_of(2) { machine / 2 } else { machines - 1 - machine / 2 };
+        let (low, high) = (place(one).min(place(other)), place(one).max(place(other)));
+        match self {
+            Self::Mesh => true,
+            Self::Line => high - low == 1,
+            Self::Ring => high - low == 1 || (low == 0 && high == machines - 1),
+            Self::Star => one.max(other) == machines - 1,
+        }
+    }
+}
+
 /// How a seed is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Validators at genesis; where it is not said, the seed decides among 1, 4 and 7.
     pub nodes: Option<usize>,
+    /// Who has sessions with whom.
+    pub topology: Topology,
     /// Faults stop once this height is final.
     pub heights: u64,
     /// A run that has not ended after so many steps has failed.
@@ -57,7 +107,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, heights: 100, steps_max: 2_000_000, log: false }
+        Self { nodes: None, topology: Topology::Mesh, heights: 100, steps_max: 2_000_000, log: false }
     }
 }
 
@@ -114,5 +164,50 @@ fn outcome(seed: u64, world: &World, failure: Option<Failure>) -> Outcome {
         faults: world.faults.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
         trace: world.trace(),
         failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topology_connects_all_machines() {
+        for machines in 1..12 {
+            for topology in [Topology::Mesh, Topology::Ring, Topology::Line, Topology::Star] {
+                let mut reached = vec![0];
+                for _ in 0..machines {
+                    for machine in 0..machines {
+                        let joined = |other: &usize| topology.joins(*other, machine, machines);
+                        if !reached.contains(&machine) && reached.iter().any(joined) {
+                            reached.push(machine);
+                        }
+                    }
+                }
+                assert_eq!(reached.len(), machines, "{topology:?}");
+            }
+        }
+        let sessions = |topology: Topology| {
+            (0..6)
+                .flat_map(|one| (0..one).map(move |other| (one, other)))
+                .filter(|(one, other)| topology.joins(*one, *other, 6))
+                .count()
+        };
+        assert_eq!(sessions(Topology::Mesh), 15);
+        assert_eq!((sessions(Topology::Ring), sessions(Topology::Line), sessions(Topology::Star)), (6, 5, 5));
+    }
+
+    #[test]
+    fn validators_with_relays_between_them_finalize() {
+        for (topology, seeds) in
+            [(Topology::Line, [0, 1, 2]), (Topology::Ring, [0, 2, 3]), (Topology::Star, [0, 1, 2])]
+        {
+            for seed in seeds {
+                let options = Options { nodes: Some(4), topology, heights: 15, ..Options::default() };
+                let outcome = run(seed, &options);
+                assert!(outcome.failure.is_none(), "{topology:?}, seed {seed}: {:?}", outcome.failure);
+                assert!(outcome.transactions > 0, "{topology:?}, seed {seed}");
+            }
+        }
     }
 }

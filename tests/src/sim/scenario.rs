@@ -32,7 +32,7 @@ pub(super) struct Scenario {
     pub(super) chain: Arc<Chain>,
     /// Validators of genesis: the first machines.
     pub(super) validators: usize,
-    /// All machines: validators, and perhaps one that may become one.
+    /// All machines: validators, relays, and perhaps one that may become one.
     pub(super) machines: usize,
     /// Who pays.
     pub(super) users: Vec<SecretKey>,
@@ -66,7 +66,8 @@ impl Scenario {
             _ => 4,
         });
         let tiers = tiers(validators, rng);
-        let machines = validators + usize::from(validators > 1 && rng.chance(300));
+        let candidates = usize::from(validators > 1 && rng.chance(300));
+        let machines = validators + candidates.max(options.topology.relays());
         let users: Vec<_> = (0..USERS).map(|number| key(seed, "user", number)).collect();
         let calm = rng.chance(100);
         let gap = rng.between((100, 3000));

@@ -12,7 +12,6 @@ use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::{Action, SignedTransaction};
 
-use super::Options;
 use super::checks::Checks;
 use super::failure::Failure;
 use super::faults::Faults;
@@ -22,6 +21,7 @@ use super::network::{Frame, Network, Pair, pair};
 use super::rng::Rng;
 use super::scenario::{Scenario, key};
 use super::workload::{Workload, operator};
+use super::{Options, Topology};
 
 /// A node that is due again this often in a row without time passing is stuck.
 const SPINS_MAX: u32 = 100;
@@ -80,6 +80,7 @@ pub(super) struct World {
     /// Chaos ends at this height.
     heights: u64,
     log: bool,
+    pub(super) topology: Topology,
     pub(super) steps: u64,
     pub(super) submitted: u64,
     queue: BTreeMap<(u64, u64), Occurrence>,
@@ -112,6 +113,7 @@ impl World {
             stage: Stage::Chaos,
             heights: options.heights,
             log: options.log,
+            topology: options.topology,
             steps: 0,
             submitted: 0,
             queue: BTreeMap::new(),
