@@ -259,6 +259,56 @@ async fn messages_larger_than_a_handshake_or_a_frame_are_refused() {
     assert_eq!(bob.disconnected().await, DisconnectReason::TooLarge);
 }
 
+#[tokio::test]
+async fn messages_left_unfinished_end_the_session() {
+    let limits = Limits {
+        message_timeout: Duration::from_millis(200),
+        unfinished_total_max: 256 << 10,
+        ..Limits::default()
+    };
+    // A message of 1 MiB that stops after some bytes: in one frame, or in fragments that never end.
+    let whole = [&[0x82, 0x80 | 127][..], &(1u64 << 20).to_be_bytes(), &[0; 4]].concat();
+    let fragment = |size: u16| [&[0x02, 0x80 | 126][..], &size.to_be_bytes(), &[0; 4]].concat();
+    let cases =
+        [("little", whole.clone(), 1_000), ("fragments", fragment(1_000), 1_000), ("much", whole, 500 << 10)];
+    let mut bob = Node::start_with(config(2, "one", limits), HttpLimits::default()).await;
+    for (name, head, size) in cases {
+        let mut socket = session_of(&bob).await;
+        bob.connected().await;
+        socket.get_mut().write_all(&head).await.unwrap();
+        // The node may close before it has read everything.
+        let _ = socket.get_mut().write_all(&vec![0; size]).await;
+        assert_eq!(bob.disconnected().await, DisconnectReason::Unfinished, "{name}");
+    }
+    assert_eq!(bob.network.0.unfinished.load(Ordering::Relaxed), 0, "all of it is given back");
+    let (alice, _events) = Network::new(config(1, "one", Limits::default()));
+    assert!(alice.dial(&bob.url()).await.is_ok());
+    assert_eq!(bob.connected().await.0, alice.id());
+    alice.send(&bob.network.id(), vec![7; 300]).unwrap();
+    assert_eq!(bob.frame().await, [7; 300]);
+}
+
+#[tokio::test]
+async fn other_versions_are_refused_with_ours() {
+    use timecoin_core::peer::handshake::Initiator;
+    let bob = Node::start(2).await;
+    for version in [0, PROTOCOL_VERSION + 1, u16::MAX] {
+        let mut socket = bob.websocket().await;
+        let local = LocalNode { version, ..bob.network.0.local_node() };
+        let key = SecretKey::from_seed(&[9; 32]);
+        let (state, first) = Initiator::start(&key, local, crate::clock::now(), &[9; 32]);
+        socket.send(Message::Binary(first.into())).await.unwrap();
+        let reply = socket.next().await.unwrap().unwrap().into_data();
+        let (state, hello) = state.on_reply(&reply).unwrap();
+        socket.send(Message::Binary(hello.into())).await.unwrap();
+        let answer = socket.next().await.unwrap().unwrap().into_data();
+        let refused = state.on_answer(&answer).err();
+        let expected = Refusal::WrongVersion { expected: PROTOCOL_VERSION };
+        assert_eq!(refused, Some(HandshakeError::Refused(expected)), "{version}");
+    }
+    assert_eq!(bob.network.peers(), []);
+}
+
 /// A session with `node` whose owner decides what goes over the wire.
 async fn session_of(node: &Node) -> WebSocketStream<TcpStream> {
     use timecoin_core::peer::handshake::Initiator;
