@@ -99,6 +99,14 @@ impl Wire for Body {
 }
 
 impl Body {
+    /// Whether it is the body that a header commits to.
+    #[must_use]
+    pub fn is_committed_by(&self, header: &Header) -> bool {
+        self.transactions_root() == header.transactions_root
+            && Evidence::root(&self.evidence) == header.evidence_root
+            && Certificate::hash(self.parent_certificate.as_ref()) == header.parent_certificate_hash
+    }
+
     /// The log root over the transactions' commitments.
     #[must_use]
     pub fn transactions_root(&self) -> Hash {

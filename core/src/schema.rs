@@ -2,13 +2,15 @@
 //!
 //! Backends see bytes only. A change here is a change of the file format: raise [`SCHEMA_VERSION`].
 
+mod undo;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Header};
 use crate::certificate::Certificate;
-use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode, encode};
+use crate::codec::{CodecError, Wire, decode, encode};
 use crate::filter::Filter;
 use crate::hash::{BlockId, ChainId, Hash, Owner, TxId};
 use crate::keys::PublicKey;
@@ -19,6 +21,8 @@ use crate::state::tree::{Summary, TreeError};
 use crate::state::{Applied, ChainState, Changes};
 use crate::transaction::{OutPoint, Output};
 use crate::vote::{Height, Phase, ViewNumber};
+
+pub use undo::{UndoRow, undo_block};
 
 /// Version of the rows this software writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -82,21 +86,6 @@ pub struct TransactionPlace {
 
 impl Wire for TransactionPlace {
     const SIZE_MAX: usize = 12;
-}
-
-/// How a block is taken back: the reversed diff and the state before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UndoRow {
-    /// What the block did to the coins.
-    pub changes: Changes,
-    /// The tip before.
-    pub parent: TipRow,
-    /// The registry before, where the block changed it.
-    pub registry: Option<crate::state::registry::Registry>,
-}
-
-impl Wire for UndoRow {
-    const SIZE_MAX: usize = FRAME_SIZE_MAX;
 }
 
 /// What one block did to one owner's coins.

@@ -4,6 +4,7 @@
 //! panics. It does not cover crashes: what a power cut may take is each backend's own test.
 
 pub mod chain;
+pub mod ledger;
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,8 @@ use crate::time::Time;
 
 /// The transaction format of this software.
 pub const TRANSACTION_VERSION: u16 = 1;
+/// Least bytes of a signed transaction: one input and output, one witness of one key, no memo.
+pub const SIGNED_SIZE_MIN: usize = 279;
 /// Most bytes in a memo.
 pub const MEMO_SIZE_MAX: usize = 80;
 
@@ -370,11 +372,9 @@ impl VerifiedTransaction {
             return Err(TransactionError::Version(transaction.version));
         }
         let size = encode(&signed).len();
-        if size > limits.size_max {
-            return Err(TransactionError::Size { size, size_max: limits.size_max });
-        }
-        check_lists(&signed, limits)?;
-        let fee = check_sums(&signed, size, limits)?;
+        check_lists(&signed)?;
+        let fee = fee(&signed)?;
+        check_limits(transaction, size, fee, limits)?;
         let mut signatures = check_action(&signed, chain)?;
         let txid = transaction.id();
         let sighash = Transaction::sighash_of(&txid, chain, &signed.spent);
@@ -382,6 +382,11 @@ impl VerifiedTransaction {
         signatures.extend(witnessed);
         let commitment = signed.commitment_of(&txid);
         Ok((Self { signed, txid, commitment, size, fee, extra_witness }, signatures))
+    }
+
+    /// Checks the limits again, which may be others than those it was verified under.
+    pub fn check_limits(&self, limits: &TransactionLimits) -> Result<(), TransactionError> {
+        check_limits(self.transaction(), self.size, self.fee, limits)
     }
 
     /// The signed form.
@@ -446,7 +451,7 @@ impl VerifiedTransaction {
     }
 }
 
-fn check_lists(signed: &SignedTransaction, limits: &TransactionLimits) -> Result<(), TransactionError> {
+fn check_lists(signed: &SignedTransaction) -> Result<(), TransactionError> {
     let Transaction { inputs, outputs, memo, .. } = &signed.transaction;
     if inputs.is_empty() {
         return Err(TransactionError::NoInputs);
@@ -464,27 +469,33 @@ fn check_lists(signed: &SignedTransaction, limits: &TransactionLimits) -> Result
     if let Some(repeated) = inputs.iter().find(|input| !seen.insert(**input)) {
         return Err(TransactionError::DuplicateInput(*repeated));
     }
-    match outputs.iter().position(|output| output.amount < limits.output_min) {
-        Some(index) => Err(TransactionError::OutputTooSmall { index, output_min: limits.output_min }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-fn check_sums(
-    signed: &SignedTransaction,
-    size: usize,
-    limits: &TransactionLimits,
-) -> Result<Amount, TransactionError> {
+/// What the coins spent hold beyond the coins made.
+fn fee(signed: &SignedTransaction) -> Result<Amount, TransactionError> {
     let sum = |outputs: &[Output]| {
         Amount::checked_sum(outputs.iter().map(|output| output.amount)).ok_or(TransactionError::Overflow)
     };
     let (spent, made) = (sum(&signed.spent)?, sum(&signed.transaction.outputs)?);
-    let fee = spent.checked_sub(made).ok_or(TransactionError::ValueCreated { spent, made })?;
-    let fee_min = fee_min(size, limits.fee_per_kb_min);
-    if fee < fee_min {
-        return Err(TransactionError::FeeTooLow { fee, fee_min, size });
+    spent.checked_sub(made).ok_or(TransactionError::ValueCreated { spent, made })
+}
+
+fn check_limits(
+    transaction: &Transaction,
+    size: usize,
+    fee: Amount,
+    limits: &TransactionLimits,
+) -> Result<(), TransactionError> {
+    let TransactionLimits { size_max, output_min, fee_per_kb_min } = *limits;
+    if size > size_max {
+        return Err(TransactionError::Size { size, size_max });
     }
-    Ok(fee)
+    if let Some(index) = transaction.outputs.iter().position(|output| output.amount < output_min) {
+        return Err(TransactionError::OutputTooSmall { index, output_min });
+    }
+    let fee_min = fee_min(size, fee_per_kb_min);
+    if fee < fee_min { Err(TransactionError::FeeTooLow { fee, fee_min, size }) } else { Ok(()) }
 }
 
 /// The least fee of a signed transaction of `size` bytes at `fee_per_kb` grains per 1,000 bytes, rounded up.

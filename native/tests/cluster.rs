@@ -99,7 +99,7 @@ impl Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_any_one_loses_nothing_and_it_rejoins() {
+async fn lesson_09_killing_any_one_loses_nothing_and_it_rejoins() {
     let mut cluster = Cluster::start(4).await;
     cluster.pay(0).await;
     for victim in 0..4 {
@@ -144,4 +144,19 @@ async fn killing_two_stops_finality_and_restarting_one_resumes_it() {
     cluster.caught_up(2, height).await;
     cluster.restart(3).await;
     cluster.caught_up(3, height).await;
+}
+
+/// No peer, no network time: it runs, and is where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_13_a_lone_node_runs_and_stays_at_genesis() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = Folder::open(&outside.path().join("net"), 4).unwrap();
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_timecoin"));
+    let mut node = NodeProcess::start(NodeSetup { program, ..folder.node(0, &free_ports(4)) }).unwrap();
+    let api = connect(&mut node).await.unwrap();
+    for _ in 0..10 {
+        sleep(Duration::from_millis(400)).await;
+        node.check().expect("it runs");
+        assert_eq!(api.status().await.unwrap().height, 0, "a height comes from a certificate");
+    }
 }

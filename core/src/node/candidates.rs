@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::block::transaction_leaf;
+use crate::certificate::Certificate;
+use crate::evidence::Evidence;
 use crate::hash::{BlockId, TxId};
+use crate::merkle::{Blake, root};
 use crate::message::{IDS_MAX, Proposal};
 use crate::peer::handshake::PeerId;
 use crate::state::{Applied, BlockError, VerifiedBlock};
 use crate::time::Time;
 use crate::transaction::VerifiedTransaction;
+use crate::vote::ViewNumber;
 
 use super::event::CheckedProposal;
 
@@ -41,6 +46,10 @@ pub(super) struct Candidate {
     pub(super) seen: Time,
     /// Whether consensus waits for a verdict.
     pub(super) asked: bool,
+    /// Whether what is here is known to be what the header commits to; otherwise it may be others' doing.
+    pub(super) whole: bool,
+    /// Whether what was put together from a proposal was not the block.
+    distrusted: bool,
     /// Whom it was asked of last, and when.
     pub(super) wanted: Option<(PeerId, Time)>,
 }
@@ -50,10 +59,13 @@ pub(super) struct Candidate {
 pub(super) struct Candidates(BTreeMap<BlockId, Candidate>);
 
 impl Candidates {
-    /// The candidate, made if new; `None` where there are too many already.
-    pub(super) fn entry(&mut self, block: BlockId, now: Time) -> Option<&mut Candidate> {
+    /// The candidate, made if new. Where there are too many, one that consensus never asked about goes, or else
+    /// the one whose proposal is oldest, but none of those to `keep`; a block that is needed again is fetched again.
+    pub(super) fn entry(&mut self, block: BlockId, keep: &[BlockId], now: Time) -> Option<&mut Candidate> {
         if !self.0.contains_key(&block) && self.0.len() >= CANDIDATES_MAX {
-            let unneeded = self.0.iter().find(|(_, candidate)| !candidate.asked).map(|(id, _)| *id)?;
+            let others = self.0.iter().filter(|(id, _)| !keep.contains(id));
+            let unneeded = others.min_by_key(|(_, candidate)| (candidate.asked, candidate.view()));
+            let unneeded = *unneeded?.0;
             self.0.remove(&unneeded);
         }
         Some(self.0.entry(block).or_insert_with(|| Candidate {
@@ -61,6 +73,8 @@ impl Candidates {
             proposal: None,
             seen: now,
             asked: false,
+            whole: false,
+            distrusted: false,
             wanted: None,
         }))
     }
@@ -100,6 +114,11 @@ impl Candidates {
 }
 
 impl Candidate {
+    /// The view of its newest proposal, where there was one.
+    fn view(&self) -> Option<ViewNumber> {
+        self.proposal.as_ref().map(|proposal| proposal.vote.data.view)
+    }
+
     /// Fills in a proposal's transactions from what is at hand.
     pub(super) fn propose(
         &mut self,
@@ -126,6 +145,13 @@ impl Candidate {
         }
     }
 
+    /// Forgets what was put together, to ask for the whole block at once.
+    pub(super) fn distrust(&mut self) {
+        self.progress = Progress::Named;
+        self.distrusted = true;
+        self.wanted = None;
+    }
+
     /// When to ask somebody for it; never where that is not needed.
     pub(super) fn want_at(&self) -> Time {
         if self.is_wanting() {
@@ -138,7 +164,7 @@ impl Candidate {
     /// Whether somebody must still be asked for it.
     pub(super) fn is_wanting(&self) -> bool {
         match self.progress {
-            Progress::Named => self.asked,
+            Progress::Named => self.asked || self.distrusted,
             Progress::Partial(..) => true,
             Progress::Complete(_) | Progress::Valid(_) | Progress::Invalid(_) => false,
         }
@@ -160,10 +186,73 @@ impl Candidate {
         if found.iter().any(Option::is_none) {
             return;
         }
-        let transactions = found.drain(..).flatten().collect();
+        let transactions: Vec<_> = found.drain(..).flatten().collect();
         let header = checked.proposal.header.clone();
+        let leaves = transactions.iter().map(|transaction| transaction_leaf(transaction.signed()));
+        let proposal = &checked.proposal;
+        // In the last block of an epoch the reward is not here yet: that one cannot be told before it is derived.
+        self.whole = root::<Blake>(leaves) == header.transactions_root
+            && Evidence::root(&proposal.evidence) == header.evidence_root
+            && Certificate::hash(proposal.parent_certificate.as_ref()) == header.parent_certificate_hash;
         let (evidence, parent) = (core::mem::take(&mut checked.evidence), checked.parent_certificate.take());
         self.progress =
             Progress::Complete(Box::new(VerifiedBlock::new(header, transactions, evidence, parent)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::{Hash, Tag};
+    use crate::testing::chain::{TestChain, commit_data, key};
+    use crate::vote::{Height, Vote};
+
+    fn block(number: u64) -> BlockId {
+        BlockId(Tag::new("a candidate").hash(&[&number.to_le_bytes()]))
+    }
+
+    fn proposal(view: u32, ids: usize) -> Proposal {
+        let chain = TestChain::new(4, 100, 0, 1);
+        let header = chain.header(Height(1)).clone();
+        let mut data = commit_data(&header);
+        data.view = ViewNumber(view);
+        Proposal {
+            vote: Vote::sign(data, 0, &chain.spec().id(), &key(1)),
+            header,
+            transactions: (0..ids).map(|at| TxId(Tag::new("id").hash(&[&at.to_le_bytes()]))).collect(),
+            evidence: Vec::new(),
+            parent_certificate: None,
+            prepare_certificate: None,
+        }
+    }
+
+    /// Once every candidate had been asked about there was no room for any more: after sixteen views without a
+    /// decision a node could not judge another proposal.
+    #[test]
+    fn there_is_always_room_for_the_newest_proposal() {
+        let mut candidates = Candidates::default();
+        let kept = [block(3), block(5)];
+        for number in 0..200 {
+            let candidate = candidates.entry(block(number), &kept, Time(0)).expect("there is room");
+            candidate.asked = true;
+            candidate.proposal = Some(Arc::new(proposal(number as u32, 0)));
+            assert!(candidates.iter().count() <= CANDIDATES_MAX);
+        }
+        assert!(kept.iter().all(|block| candidates.candidate(block).is_some()), "what must stay stays");
+        assert!(candidates.candidate(&block(186)).is_some() && candidates.candidate(&block(184)).is_none());
+        candidates.entry(BlockId(Hash::ZERO), &kept, Time(0)).expect("there is room").asked = false;
+        candidates.entry(block(300), &kept, Time(0)).expect("there is room");
+        assert!(candidates.candidate(&BlockId(Hash::ZERO)).is_none(), "what nobody asked about goes first");
+    }
+
+    #[test]
+    fn no_more_is_asked_for_than_one_message_may_name() {
+        let mut candidates = Candidates::default();
+        let candidate = candidates.entry(block(1), &[], Time(0)).expect("there is room");
+        let checked =
+            CheckedProposal { proposal: proposal(0, 5_000), evidence: Vec::new(), parent_certificate: None };
+        candidate.propose(Box::new(checked), |_| None);
+        let lacking = candidate.lacking();
+        assert_eq!((lacking.len(), lacking.last()), (IDS_MAX, Some(&(IDS_MAX as u32 - 1))));
     }
 }

@@ -257,7 +257,7 @@ impl Node {
             Job::Certificate(peer, certificate) => self.on_certificate(peer, &certificate, now, &mut step),
             Job::Evidence(peer, evidence) => self.on_evidence(Some(peer), evidence, now, &mut step),
             Job::Parts(peer, block, list) => self.on_parts(peer, block, &list, &mut step),
-            Job::Block(peer, block, verified) => self.on_block(peer, block, verified, &mut step),
+            Job::Block(_, block, verified) => self.on_block(block, verified, now, &mut step),
             Job::Peers(peer, records) => self.on_peers(peer, records, now, &mut step),
             Job::Dialled(dial, peer) => self.on_dialled(&dial, peer, now, &mut step),
             Job::Validate(block) => self.validate_candidate(block, now, &mut step),

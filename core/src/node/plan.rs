@@ -14,7 +14,7 @@ use crate::peer::handshake::PeerId;
 use crate::peer::score::Offence;
 use crate::state::{BlockError, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};
 use crate::sync::{check, check_status};
-use crate::transaction::{SignedTransaction, TransactionLimits, VerifiedTransaction};
+use crate::transaction::{SIGNED_SIZE_MIN, SignedTransaction, TransactionLimits, VerifiedTransaction};
 use crate::vote::{Height, Phase, Vote};
 
 use super::event::{CheckedProposal, Event, Job, PlanContext};
@@ -81,6 +81,10 @@ pub(super) fn plan_message(
             let id = block.header.id();
             if block.header.parent != context.tip {
                 return Ok(None);
+            }
+            // The id asked for is the header's alone.
+            if !block.body.is_committed_by(&block.header) {
+                return Err(Offence::InvalidBlock);
             }
             Job::Block(Some(peer), id, verify_block(context, *block).map(Box::new))
         }
@@ -155,9 +159,13 @@ fn check_proposal(context: &PlanContext, proposal: Proposal) -> Result<Option<Ch
     }
     let set = &context.validators;
     let member = set.validator(proposal.vote.validator).ok_or(Offence::InvalidSignature)?;
+    // More ids than the smallest transactions would fill a block with name no block.
+    let size_max = context.chain.spec.consensus.rules(header.height).block_size_max;
+    let ids_max = size_max as usize / SIGNED_SIZE_MIN;
     let is_one_block = data.phase == Phase::PrePrepare
         && data.block == Some(header.id())
         && header.height == data.height
+        && proposal.transactions.len() <= ids_max
         && data.is_well_formed();
     if !is_one_block {
         return Err(Offence::MalformedFrame);

@@ -8,13 +8,12 @@ use crate::consensus::{HeightStart, Input, SignRecord, Timeouts};
 use crate::hash::{BlockId, Owner, TxId};
 use crate::message::Message;
 use crate::peer::handshake::PeerId;
-use crate::peer::score::Offence;
 use crate::rows::Table;
 use crate::schema::write_block;
 use crate::state::registry::Status;
 use crate::state::tree::TreeError;
 use crate::state::{
-    Applied, BlockError, Draft, VerifiedBlock, VerifiedCertificate, derive, touched, validate,
+    Applied, BlockError, Draft, VerifiedBlock, VerifiedCertificate, derive, planned_changes, validate,
 };
 use crate::time::Time;
 use crate::transaction::{OutPoint, VerifiedTransaction};
@@ -35,7 +34,8 @@ impl Node {
 
     /// The coins that deriving a draft touches; none where it cannot be derived at all.
     pub(super) fn draft_coins(&self, draft: &Draft) -> Vec<(Owner, OutPoint)> {
-        touched(&self.chain.spec.consensus, &self.chain.id, &self.state, draft).unwrap_or_default()
+        let changes = planned_changes(&self.chain.spec.consensus, &self.chain.id, &self.state, draft);
+        changes.map(|changes| changes.coins()).unwrap_or_default()
     }
 
     /// Chooses what goes into a block of ours.
@@ -68,7 +68,8 @@ impl Node {
         match derive(&self.chain.spec.consensus, &self.chain.id, &self.state, draft.clone()) {
             Ok(applied) => {
                 let block = applied.state.id;
-                if let Some(candidate) = self.candidates.entry(block, now) {
+                let keep = self.blocks_to_keep();
+                if let Some(candidate) = self.candidates.entry(block, &keep, now) {
                     candidate.progress = Progress::Valid(Box::new(applied));
                     self.notice_block_phase(TransactionPhase::PrePrepare, &block, step);
                     self.consensus_input(Input::Built { view, block }, now, step);
@@ -101,20 +102,31 @@ impl Node {
         let verified = VerifiedBlock::clone(verified);
         let timely = verified.header().time <= latest;
         let result = validate(&self.chain.spec.consensus, &self.chain.id, &self.state, verified);
-        let asked = candidate.asked;
         let valid = result.is_ok();
         candidate.progress = match result {
             Ok(applied) => Progress::Valid(Box::new(applied)),
-            Err(error) => Progress::Invalid(error),
+            Err(error) if candidate.whole => Progress::Invalid(error),
+            // Only the header is its maker's word: ids that a relay changed, or our copy of a transaction with
+            // other witnesses, say nothing against the block. Have it whole, then judge.
+            Err(_) => {
+                candidate.distrust();
+                self.want_block(block, now, step);
+                return;
+            }
         };
         if valid {
             self.notice_block_phase(TransactionPhase::PrePrepare, &block, step);
         }
-        if self.decided.as_ref().is_some_and(|certificate| certificate.data.block == Some(block)) {
-            self.finish_decision(now, step);
-        } else if asked {
-            self.consensus_input(Input::BlockVerdict { block, valid: valid && timely }, now, step);
-        }
+        self.tell_verdict(block, valid && timely, now, step);
+    }
+
+    /// Blocks of the open height that must stay at hand: what this node is locked on, may propose again, or waits
+    /// for to finish a decision.
+    pub(super) fn blocks_to_keep(&self) -> Vec<BlockId> {
+        let state = self.consensus.state();
+        let prepared = state.into_iter().flat_map(|state| [state.locked, state.valid]).flatten();
+        let decided = self.decided.as_ref().and_then(|certificate| certificate.data.block);
+        prepared.map(|(block, _)| block).chain(decided).collect()
     }
 
     pub(super) fn on_parts(
@@ -144,12 +156,12 @@ impl Node {
         }
     }
 
-    /// A whole block of the open height. Only one that was asked for is looked at.
+    /// A whole block of the open height, as its header commits to it. Only one that was asked for is looked at.
     pub(super) fn on_block(
         &mut self,
-        peer: Option<PeerId>,
         block: BlockId,
         verified: Result<Box<VerifiedBlock>, BlockError>,
+        now: Time,
         step: &mut Step,
     ) {
         let Some(candidate) = self.candidates.candidate_mut(&block) else { return };
@@ -159,14 +171,24 @@ impl Node {
         match verified {
             Ok(verified) => {
                 candidate.progress = Progress::Complete(verified);
+                candidate.whole = true;
                 step.jobs.push(Job::Validate(block));
             }
-            // The header hashes to the id asked for, so the body is what may have been tampered with.
-            Err(_) => {
-                if let Some(peer) = peer {
-                    Self::offend(peer, Offence::InvalidBlock, step);
-                }
+            // Whoever gave it is not to blame: its maker is.
+            Err(error) => {
+                candidate.progress = Progress::Invalid(error);
+                self.tell_verdict(block, false, now, step);
             }
+        }
+    }
+
+    /// A candidate has been judged: finishes the decision that waits for it, or tells consensus if it asked.
+    fn tell_verdict(&mut self, block: BlockId, valid: bool, now: Time, step: &mut Step) {
+        let asked = self.candidates.candidate(&block).is_some_and(|candidate| candidate.asked);
+        if self.decided.as_ref().is_some_and(|certificate| certificate.data.block == Some(block)) {
+            self.finish_decision(now, step);
+        } else if asked {
+            self.consensus_input(Input::BlockVerdict { block, valid }, now, step);
         }
     }
 
@@ -190,7 +212,8 @@ impl Node {
     /// A height is decided; the block may have to be fetched first.
     pub(super) fn decide(&mut self, block: BlockId, certificate: Certificate, now: Time, step: &mut Step) {
         self.decided = Some(certificate);
-        let Some(candidate) = self.candidates.entry(block, now) else { return };
+        let keep = self.blocks_to_keep();
+        let Some(candidate) = self.candidates.entry(block, &keep, now) else { return };
         candidate.asked = true;
         match candidate.progress {
             Progress::Valid(_) | Progress::Invalid(_) => self.finish_decision(now, step),

@@ -11,7 +11,7 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::rows::{Batch, ReadSet, Table, View};
 use crate::schema::{HeaderRow, write_block};
 use crate::state::tree::{PageKey, TreeError};
-use crate::state::{BlockError, ChainState, GenesisError, VerifiedBlock, genesis, touched, validate};
+use crate::state::{BlockError, ChainState, GenesisError, VerifiedBlock, genesis, planned_changes, validate};
 use crate::vote::Height;
 
 use super::event::{Chain, PastSets, PlanContext, turn_sets};
@@ -119,10 +119,10 @@ impl Replay {
     pub fn reads(&self, block: &ReplayBlock) -> Result<ReadSet, ReplayError> {
         let height = block.block.header().height;
         let spec = &self.chain.spec.consensus;
-        let coins = touched(spec, &self.chain.id, &self.state, block.block.draft())
+        let changes = planned_changes(spec, &self.chain.id, &self.state, block.block.draft())
             .map_err(|error| ReplayError::Block { height, error })?;
         let mut reads = ReadSet::default();
-        for page in self.state.coins.missing(&coins) {
+        for page in self.state.coins.missing(&changes.coins()) {
             reads.insert(Table::Tree, page.to_bytes());
         }
         Ok(reads)

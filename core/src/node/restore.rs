@@ -191,7 +191,7 @@ impl Node {
             if block.header.parent == self.state.id {
                 let id = block.header.id();
                 let verified = plan::verify_block(&self.context, block).map(Box::new);
-                if let Some(candidate) = self.candidates.entry(id, now) {
+                if let Some(candidate) = self.candidates.entry(id, &[], now) {
                     candidate.asked = true;
                 }
                 step.jobs.push(Job::Block(None, id, verified));

@@ -115,10 +115,12 @@ impl Node {
         let id = block.header.id();
         match plan::verify_block(&self.context, *block) {
             Ok(verified) => {
-                if let Some(candidate) = self.candidates.entry(id, now)
-                    && matches!(candidate.progress, Progress::Named | Progress::Partial(..))
+                let keep = self.blocks_to_keep();
+                if let Some(candidate) = self.candidates.entry(id, &keep, now)
+                    && !matches!(candidate.progress, Progress::Valid(_))
                 {
                     candidate.progress = Progress::Complete(Box::new(verified));
+                    candidate.whole = true;
                     // Consensus may have decided it without having it, and does not decide twice.
                     if candidate.asked {
                         step.jobs.push(Job::Validate(id));

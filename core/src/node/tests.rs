@@ -299,7 +299,7 @@ fn genesis_coin(chain: &Chain) -> (OutPoint, Output) {
 }
 
 #[test]
-fn lesson_01_sign_submit_finalize_spend_again() {
+fn a_payment_is_final_everywhere_and_spends_again() {
     let mut world = World::new(4);
     let coin = genesis_coin(&world.chain);
     let first = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
@@ -335,7 +335,7 @@ fn an_idle_chain_makes_heartbeat_blocks_and_pays_rewards_at_epochs() {
 }
 
 #[test]
-fn lesson_09_the_same_state_after_a_restart() {
+fn the_same_state_after_a_restart() {
     let mut world = World::new(4);
     let coin = genesis_coin(&world.chain);
     let paid = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);

@@ -125,7 +125,8 @@ impl Node {
     /// Consensus waits for a verdict on a block: give it, or get what it takes.
     fn check(&mut self, block: BlockId, now: Time, step: &mut Step) -> Option<Input> {
         let drift = self.chain.spec.consensus.rules(self.state.height().next()).clock_drift_max_ms;
-        let candidate = self.candidates.entry(block, now)?;
+        let keep = self.blocks_to_keep();
+        let candidate = self.candidates.entry(block, &keep, now)?;
         candidate.asked = true;
         match &candidate.progress {
             Progress::Valid(applied) => {
@@ -162,8 +163,9 @@ impl Node {
             self.notice_quarantine(step);
         }
         let certificate = checked.proposal.prepare_certificate.clone();
+        let keep = self.blocks_to_keep();
         let mempool = &self.mempool;
-        if let Some(candidate) = self.candidates.entry(block, now) {
+        if let Some(candidate) = self.candidates.entry(block, &keep, now) {
             candidate.propose(checked, |txid| mempool.transaction(txid).cloned());
             // Consensus may have asked before the proposal came, and does not ask twice.
             if candidate.asked && matches!(candidate.progress, Progress::Complete(_)) {
@@ -181,7 +183,12 @@ impl Node {
 
     pub(super) fn on_votes(&mut self, peer: PeerId, votes: Vec<Vote>, now: Time, step: &mut Step) {
         if let Some(signer) = &mut self.signer {
-            votes.iter().for_each(|vote| signer.observe(vote, &self.state.validators));
+            // Late votes of an epoch's last height have the positions of its set, not of the one in force.
+            for vote in &votes {
+                if let Some(set) = self.context.set_of(vote.data.height) {
+                    signer.observe(vote, set);
+                }
+            }
         }
         votes.iter().for_each(|vote| self.peers.knows_vote(&peer, vote));
         self.peers.relay_soon(now);

@@ -8,8 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::amount::Amount;
 use crate::block::{BLOCK_VERSION, Block, Body, Header, filter_key, transaction_leaf};
 use crate::certificate::Certificate;
@@ -27,29 +25,12 @@ use crate::vote::{Height, Phase};
 
 use super::accounting::Accounting;
 use super::actions::ActionContext;
+use super::changes::Changes;
 use super::error::BlockError;
 use super::registry::Registry;
-use super::tree::{CoinTree, Op};
+use super::tree::CoinTree;
 use super::verified::{Draft, VerifiedBlock, VerifiedCertificate};
 use super::{ChainState, commitment};
-
-/// What a block changed, for storage, wallets and undo.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// Coins spent that existed before the block.
-    pub spent: Vec<(OutPoint, Output)>,
-    /// Coins made that exist after the block.
-    pub made: Vec<(OutPoint, Output)>,
-}
-
-impl Changes {
-    /// As changes of the tree.
-    #[must_use]
-    pub fn ops(&self) -> Vec<Op> {
-        let spent = self.spent.iter().map(|(outpoint, output)| Op::Remove(*outpoint, *output));
-        spent.chain(self.made.iter().map(|(outpoint, output)| Op::Insert(*outpoint, *output))).collect()
-    }
-}
 
 /// The result of deriving a block.
 pub struct Applied {
@@ -95,16 +76,15 @@ pub fn validate(
     Ok(applied)
 }
 
-/// The coins whose place in the tree must be at hand before a draft can be derived.
-pub fn touched(
+/// What a draft does to the coins, before the tree is asked whether they are there: whoever knows it can name the
+/// rows to load, or the parts of the tree to prove.
+pub fn planned_changes(
     spec: &ConsensusSpec,
     chain: &ChainId,
     parent: &ChainState,
     draft: &Draft,
-) -> Result<Vec<(Owner, OutPoint)>, BlockError> {
-    let changes = work(spec, chain, parent, draft)?.changes();
-    let coins = changes.spent.iter().chain(&changes.made);
-    Ok(coins.map(|(outpoint, output)| (output.owner, *outpoint)).collect())
+) -> Result<Changes, BlockError> {
+    Ok(work(spec, chain, parent, draft)?.changes())
 }
 
 /// Derives the only block that follows from a draft, and the state after it.
@@ -132,6 +112,7 @@ fn work<'a>(
     let height = parent.height().next();
     let rules = spec.rules(height);
     check_place(parent, draft, rules)?;
+    check_size(draft.transactions.iter().map(|transaction| transaction.size()), rules)?;
     let context = ActionContext { chain, rules, height, time: draft.time };
     let mut work = Work::new(context, parent);
     work.context.eject(parent, &mut work.registry, &draft.evidence)?;
@@ -222,6 +203,12 @@ fn check_place(parent: &ChainState, draft: &Draft, rules: &Rules) -> Result<(), 
     }
 }
 
+/// Whether transactions of these sizes fit into a block. The reward, which the rules add, takes no room.
+pub(super) fn check_size(sizes: impl Iterator<Item = usize>, rules: &Rules) -> Result<(), BlockError> {
+    let (size, size_max) = (sizes.sum(), rules.block_size_max as usize);
+    if size > size_max { Err(BlockError::Size { size, size_max }) } else { Ok(()) }
+}
+
 /// The pool before rewards: what was there, fees, and the money issued since the parent.
 fn pool(
     spec: &ConsensusSpec,
@@ -262,6 +249,8 @@ impl<'a> Work<'a> {
     }
 
     fn transact(&mut self, transaction: &VerifiedTransaction) -> Result<(), BlockError> {
+        // Signatures hold for ever, limits only until the rules change: it may have been checked under older ones.
+        transaction.check_limits(&self.context.rules.transaction_limits())?;
         let (time, txid) = (self.context.time, transaction.txid());
         let expires_at = transaction.transaction().expires_at;
         if expires_at < time || expires_at > time.plus(self.context.rules.expiry_max_ms) {

@@ -58,6 +58,9 @@ pub enum BlockError {
         /// What is wrong.
         error: TransactionError,
     },
+    /// A transaction keeps the limits of earlier rules, not those of this height.
+    #[error(transparent)]
+    Limits(#[from] TransactionError),
     /// A transaction cannot happen in this state.
     #[error("transaction {txid}: {error}")]
     Refused {

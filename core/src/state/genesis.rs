@@ -17,7 +17,8 @@ use crate::validators::ValidatorSetError;
 use crate::vote::{Height, ViewNumber};
 
 use super::accounting::Accounting;
-use super::apply::{Applied, Changes, reward_transaction};
+use super::apply::{Applied, reward_transaction};
+use super::changes::Changes;
 use super::registry::{Masternode, Registry, Status, masternode_id};
 use super::tree::{CoinTree, TreeError};
 use super::{ChainState, commitment};

@@ -7,6 +7,7 @@
 //! | `accounting.rs` | the reward pool and who took part |
 //! | `apply.rs` | `(parent, draft) → block and state`: proposing, validating, syncing and replaying |
 //! | `verified.rs` | blocks and their parts once every signature is checked |
+//! | `changes.rs` | what a block did to the coins, and how it is taken back |
 //! | `actions.rs` | what masternode actions and evidence do to the registry |
 //! | `genesis.rs` | the state a chain spec starts from |
 //!
@@ -15,9 +16,12 @@
 pub mod accounting;
 mod actions;
 mod apply;
+mod changes;
 mod error;
 mod genesis;
 pub mod registry;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 mod verified;
 
@@ -40,7 +44,8 @@ use registry::Registry;
 use tree::{CoinTree, Summary};
 
 pub use actions::EvidenceFault;
-pub use apply::{Applied, Changes, check_action, derive, touched, validate};
+pub use apply::{Applied, check_action, derive, planned_changes, validate};
+pub use changes::{Before, Changes, UndoError, undo};
 pub use error::BlockError;
 pub use genesis::{GenesisError, genesis};
 pub use verified::{Draft, VerifiedBlock, VerifiedCertificate, VerifiedEvidence};

@@ -169,34 +169,41 @@ impl Registry {
         }
     }
 
-    /// The set these masternodes form: active ones, the browser class scaled down to a quarter of the total
-    /// at most, the heaviest first up to the limit.
+    /// The set these masternodes form: the heaviest active ones up to the limit, of which browsers take at most a
+    /// quarter of the places unless servers leave more free, scaled down to at most a quarter of the weight.
     pub fn validators(&self, rules: &Rules) -> Result<ValidatorSet, ValidatorSetError> {
-        let active = || self.nodes.values().filter(|node| node.status == Status::Active);
-        let weight_of = |class: Class| -> u64 {
-            active().filter(|node| node.class == class).map(|node| node.tier.weight() * WEIGHT_UNIT).sum()
-        };
-        let (server, browser) = (weight_of(Class::Server), weight_of(Class::Browser));
+        let places = rules.validators_max as usize;
+        let (mut servers, mut browsers) = (self.heaviest(Class::Server), self.heaviest(Class::Browser));
+        servers.truncate(places - browsers.len().min(places / 4));
+        browsers.truncate(places - servers.len());
+        let weight_of = |nodes: &[&Masternode]| -> u64 { nodes.iter().map(|node| weight(node)).sum() };
+        let (server, browser) = (weight_of(&servers), weight_of(&browsers));
         // browser' <= (browser' + server) / 4 exactly where browser' <= server / 3.
         let browser_cap = (server / 3).min(browser);
         let scaled = |node: &Masternode| {
-            let weight = node.tier.weight() * WEIGHT_UNIT;
-            match node.class {
-                Class::Server => weight,
-                Class::Browser => {
-                    let share = u128::from(weight) * u128::from(browser_cap) / u128::from(browser.max(1));
-                    u64::try_from(share).expect("scaled down")
-                }
-            }
+            let share = u128::from(weight(node)) * u128::from(browser_cap) / u128::from(browser.max(1));
+            u64::try_from(share).expect("scaled down")
         };
-        let mut members: Vec<_> = active()
-            .map(|node| Validator { key: node.operator, weight: scaled(node), masternode: node.id })
-            .filter(|member| member.weight > 0)
-            .collect();
-        members.sort_by(|one, two| two.weight.cmp(&one.weight).then(one.masternode.cmp(&two.masternode)));
-        members.truncate(rules.validators_max as usize);
-        ValidatorSet::new(members)
+        let member =
+            |node: &Masternode, weight| Validator { key: node.operator, weight, masternode: node.id };
+        let servers = servers.into_iter().map(|node| member(node, weight(node)));
+        let browsers = browsers.into_iter().map(|node| member(node, scaled(node)));
+        ValidatorSet::new(servers.chain(browsers).filter(|member| member.weight > 0).collect())
     }
+
+    /// Active masternodes of a class, the heaviest first, equal ones by id.
+    fn heaviest(&self, class: Class) -> Vec<&Masternode> {
+        let active = self.nodes.values().filter(|node| node.status == Status::Active);
+        let mut nodes: Vec<_> = active.filter(|node| node.class == class).collect();
+        // Stable: the map is in id order.
+        nodes.sort_by_key(|node| core::cmp::Reverse(weight(node)));
+        nodes
+    }
+}
+
+/// Weight in a set before the class cap.
+fn weight(node: &Masternode) -> u64 {
+    node.tier.weight() * WEIGHT_UNIT
 }
 
 #[cfg(test)]
@@ -242,6 +249,26 @@ mod tests {
         }
         let unscaled = [node(1, Silver, Server), node(2, Bronze, Browser)];
         assert_eq!(browser_share(&unscaled.into_iter().collect()), (WEIGHT_UNIT, 11 * WEIGHT_UNIT));
+    }
+
+    /// Where there is no place for everyone, light servers gave way to tabs heavier than they: with the servers cut
+    /// off after scaling, tabs held half of the weight.
+    #[test]
+    fn the_browser_class_holds_at_most_a_quarter_of_a_full_set() {
+        let servers = (1..=40).map(|seed| node(seed, Tier::Bronze, Class::Server));
+        let browsers = (41..=60).map(|seed| node(seed, Tier::Gold, Class::Browser));
+        let registry: Registry = servers.chain(browsers).collect();
+        for validators_max in 1..=60 {
+            let set = registry.validators(&Rules { validators_max, ..Rules::main() }).unwrap();
+            let is_tab = |key: &PublicKey| registry.of_operator(key).unwrap().class == Class::Browser;
+            let tabs: Vec<_> = set.iter().filter(|(_, member)| is_tab(&member.key)).collect();
+            let weight: u64 = tabs.iter().map(|(_, member)| member.weight).sum();
+            assert!(set.len() <= validators_max as usize, "{validators_max}");
+            assert!(weight * 4 <= set.total(), "{validators_max}: {weight} of {}", set.total());
+            let places = validators_max as usize;
+            let servers = 40.min(places - places / 4);
+            assert_eq!((set.len() - tabs.len(), tabs.len()), (servers, 20.min(places - servers)), "{places}");
+        }
     }
 
     #[test]

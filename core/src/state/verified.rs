@@ -15,6 +15,7 @@ use crate::transaction::{Action, SignedTransaction, VerifiedTransaction};
 use crate::validators::{Validator, ValidatorSet};
 use crate::vote::{Height, ViewNumber};
 
+use super::apply::check_size;
 use super::error::BlockError;
 
 /// A certificate whose signatures have been checked against a set.
@@ -126,16 +127,13 @@ impl VerifiedBlock {
     ) -> Result<Self, BlockError> {
         let Block { header, body } = block;
         let rules = spec.rules(header.height);
-        let size: usize = body.transactions.iter().map(|signed| encode(signed).len()).sum();
-        if size > rules.block_size_max as usize {
-            return Err(BlockError::Size { size, size_max: rules.block_size_max as usize });
-        }
         let mut transactions = body.transactions;
         // The reward is derived, and the transactions root commits to it: the one received is not needed.
         let is_reward =
             |signed: &SignedTransaction| matches!(signed.transaction.action, Action::Reward { .. });
         let offset = usize::from(transactions.first().is_some_and(is_reward));
         transactions.drain(..offset);
+        check_size(transactions.iter().map(|signed| encode(signed).len()), rules)?;
         let known: Vec<_> = transactions.iter().map(known).collect();
         let unknown = transactions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
         let fresh = VerifiedTransaction::verify_all(

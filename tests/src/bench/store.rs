@@ -11,7 +11,7 @@ use timecoin_core::schema::{
     ActivityRow, TransactionPlace, activity_key, meta, tip_row, transaction_key, write_block,
 };
 use timecoin_core::state::tree::{CoinTree, PageKey};
-use timecoin_core::state::{ChainState, Draft, touched};
+use timecoin_core::state::{ChainState, Draft, planned_changes};
 use timecoin_core::store::Range;
 use timecoin_core::vote::Height;
 use timecoin_native::store::FileStore;
@@ -165,8 +165,8 @@ impl Bench {
 
     /// What the node does before it handles a block: names the pages it touches, reads them and takes them in.
     fn load(&self, economy: &Economy, state: &mut ChainState, draft: &Draft) {
-        let coins = touched(&economy.spec, &economy.id, state, draft).expect("a good block");
-        let missing = state.coins.missing(&coins);
+        let changes = planned_changes(&economy.spec, &economy.id, state, draft).expect("a good block");
+        let missing = state.coins.missing(&changes.coins());
         let mut reads = ReadSet::default();
         missing.iter().for_each(|key| reads.insert(Table::Tree, key.to_bytes()));
         let view =

@@ -5,6 +5,7 @@ mod demand;
 mod model;
 mod recovery;
 mod sign;
+mod signed;
 mod votes;
 
 use proptest::prelude::*;
