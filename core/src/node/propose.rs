@@ -259,10 +259,12 @@ impl Node {
         for row in core::mem::take(&mut self.candidate_rows) {
             step.batch.delete(Table::Candidate, row);
         }
-        let Applied { block, mut state, changes, .. } = applied;
+        let Applied { block, mut state, .. } = applied;
         let confirmed: Vec<TxId> =
             block.body.transactions.iter().map(|signed| signed.transaction.id()).collect();
-        let spent = changes.spent.iter().map(|(outpoint, _)| *outpoint);
+        // All that was spent, not the net change: what waits here may want a coin made and spent in this block.
+        let spent =
+            block.body.transactions.iter().flat_map(|signed| signed.transaction.inputs.iter().copied());
         let removed = self.mempool.on_block(confirmed.iter().copied(), spent, &mut step.batch);
         let registry_changed = !Arc::ptr_eq(&self.state.registry, &state.registry);
         turn_sets(&mut self.past_sets, &state);

@@ -433,3 +433,28 @@ fn reindexing_says_which_block_is_missing_or_wrong() {
     assert!(refused.map(|_| ()).unwrap_err().to_string().starts_with("the store holds chain"));
     block_on(driver::reindex(world.chain.clone(), &store, &MemoryStore::default(), |_| ())).unwrap();
 }
+
+#[test]
+fn a_coin_made_and_spent_in_one_block_leaves_no_other_spender_pending() {
+    let mut world = World::new(4);
+    let coin = genesis_coin(&world.chain);
+    let parent = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
+    let made = (OutPoint { txid: parent.transaction.id(), index: 0 }, parent.transaction.outputs[0]);
+    let [one, other] =
+        [1_000_000, 2_000_000].map(|amount| payment(&world.chain, 201, made, 202, amount, world.now));
+    // Nobody but node 3 knows of the one; nobody tells node 3 of the other before it is in a block.
+    world.lost = |_, kind| matches!(kind, MessageKind::Transactions | MessageKind::Have);
+    world.submit(3, parent.clone());
+    world.submit(3, one.clone());
+    for at in 0..3 {
+        world.submit(at, parent.clone());
+        world.submit(at, other.clone());
+    }
+    let ids = [parent.transaction.id(), other.transaction.id()];
+    world.run(|world| ids.iter().all(|txid| world.is_final(*txid)));
+    let is_one_block = world.notices.iter().any(|(_, notice)| {
+        matches!(notice, Notice::Phase(TransactionPhase::Finalized, list) if ids.iter().all(|txid| list.contains(txid)))
+    });
+    assert!(is_one_block, "both in one block");
+    assert!(world.nodes.iter().all(|(node, _)| node.mempool().is_empty()), "the coin is gone for the one");
+}
