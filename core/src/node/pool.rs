@@ -184,14 +184,16 @@ impl Node {
         step.effects.extend(expired.into_iter().map(|txid| Effect::Notice(Notice::Dropped(txid))));
     }
 
-    /// Drops pending masternode business that the new registry refuses: no coin would ever be missing for it.
+    /// Drops what the new registry refuses, masternode business and payments with what became collateral: no coin
+    /// would ever be missing for them.
     pub(super) fn drop_refused_actions(&mut self, now: Time, step: &mut Step) {
         let (spec, state) = (&self.chain.spec.consensus, &self.state);
         let rules = spec.rules(state.height().next());
         let time = now.max(state.header.time.plus(rules.block_interval_min_ms));
         let refused = |transaction: &&Arc<VerifiedTransaction>| {
             let Transaction { action, expires_at, .. } = transaction.transaction();
-            *action != Action::Transfer
+            let is_collateral = |outpoint: &OutPoint| state.registry.of_collateral(outpoint).is_some();
+            (*action != Action::Transfer || transaction.spends().any(|(outpoint, _)| is_collateral(outpoint)))
                 && check_action(spec, &self.chain.id, state, transaction, time.min(*expires_at)).is_err()
         };
         let refused: Vec<_> = self.mempool.iter().filter(refused).map(|refused| refused.txid()).collect();

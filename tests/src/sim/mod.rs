@@ -210,4 +210,12 @@ mod tests {
             }
         }
     }
+
+    /// A relay that was behind took a payment with a coin that had become collateral, and offered it for ever.
+    #[test]
+    fn a_payment_with_a_coin_that_became_collateral_is_dropped() {
+        let topology = Topology::Ring;
+        let outcome = run(108, &Options { nodes: Some(4), topology, heights: 20, ..Options::default() });
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    }
 }
