@@ -45,6 +45,10 @@ pub struct Opening {
     pub commitment: StateCommitment,
 }
 
+impl Wire for Opening {
+    const SIZE_MAX: usize = 4 << 10;
+}
+
 impl Opening {
     /// The coins' summary, proved against the header, with the supply equation.
     pub fn coins(&self) -> Result<Summary, AnswerError> {

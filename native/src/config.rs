@@ -62,6 +62,9 @@ pub struct Settings {
     /// A host name, besides loopback ones, under which the RPC may be called; may be repeated
     #[arg(long = "rpc-host", value_name = "NAME")]
     pub rpc_hosts: Option<Vec<String>>,
+    /// Answer callers on other machines without a token, except what administers the node [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub rpc_public: Option<bool>,
     /// Most sessions that others may open [default: 64]
     #[arg(long, value_name = "COUNT")]
     pub inbound_peers_max: Option<usize>,
@@ -77,7 +80,7 @@ pub struct Settings {
 }
 
 /// Every key of a settings file.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "chain",
     "data",
     "listen",
@@ -89,6 +92,7 @@ pub const KEYS: [&str; 15] = [
     "rpc_token",
     "rpc_origins",
     "rpc_hosts",
+    "rpc_public",
     "inbound_peers_max",
     "inbound_per_ip_max",
     "mempool_mib",
@@ -104,6 +108,8 @@ pub struct RpcAccess {
     pub origins: Vec<String>,
     /// Host names under which it may be called, besides loopback ones.
     pub hosts: Vec<String>,
+    /// Whether callers on other machines need no token for what only reads or submits.
+    pub public: bool,
 }
 
 /// Settings that were checked.
@@ -231,6 +237,7 @@ impl Settings {
             rpc_token: self.rpc_token.or(other.rpc_token),
             rpc_origins: self.rpc_origins.or(other.rpc_origins),
             rpc_hosts: self.rpc_hosts.or(other.rpc_hosts),
+            rpc_public: self.rpc_public.or(other.rpc_public),
             inbound_peers_max: self.inbound_peers_max.or(other.inbound_peers_max),
             inbound_per_ip_max: self.inbound_per_ip_max.or(other.inbound_per_ip_max),
             mempool_mib: self.mempool_mib.or(other.mempool_mib),
@@ -297,6 +304,7 @@ impl Settings {
                 token: self.rpc_token.unwrap_or_else(|| data.join("rpc.token")),
                 origins: self.rpc_origins.unwrap_or_default(),
                 hosts: self.rpc_hosts.unwrap_or_default(),
+                public: self.rpc_public.unwrap_or(false),
             },
             chain,
             data,
@@ -428,6 +436,7 @@ mod tests {
             ("rpc_token", "rpc_token = '/token'"),
             ("rpc_origins", "rpc_origins = ['https://a']"),
             ("rpc_hosts", "rpc_hosts = ['node.example']"),
+            ("rpc_public", "rpc_public = true"),
             ("inbound_peers_max", "inbound_peers_max = 3"),
             ("inbound_per_ip_max", "inbound_per_ip_max = 3"),
             ("mempool_mib", "mempool_mib = 3"),

@@ -10,9 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use futures::future::BoxFuture;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use crate::health::Status;
 use crate::net::{Network, Slots, is_set, upgrade};
 
 /// How long requests that are being answered may take when the server stops.
@@ -93,12 +97,18 @@ pub struct P2pState {
     /// The network that `/p2p` leads to.
     pub network: Network,
     /// What `/health` answers.
-    pub health: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    pub health: Arc<dyn Fn() -> BoxFuture<'static, (Status, serde_json::Value)> + Send + Sync>,
 }
 
 /// `/p2p` and `/health`; to be merged with the others.
 pub fn router(p2p: P2pState) -> Router {
     Router::new().route("/p2p", get(open_session)).route("/health", get(health)).with_state(p2p)
+}
+
+/// What is sent is what it says it is: no browser guesses otherwise.
+async fn no_sniffing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn open_session(
@@ -110,8 +120,10 @@ async fn open_session(
 }
 
 async fn health(State(p2p): State<P2pState>) -> Response {
+    let (status, report) = (p2p.health)().await;
     let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
-    (headers, (p2p.health)().to_string()).into_response()
+    let code = if status == Status::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, headers, report.to_string()).into_response()
 }
 
 /// Serves `router` until `shutdown` resolves; then finishes what is being answered, within five seconds.
@@ -121,6 +133,7 @@ pub async fn serve(
     limits: HttpLimits,
     shutdown: impl Future<Output = ()>,
 ) {
+    let router = router.layer(map_response(no_sniffing));
     let slots = Slots::new(limits.connections_max, limits.connections_per_ip_max);
     let stopping = watch::Sender::new(false);
     let mut connections = JoinSet::new();

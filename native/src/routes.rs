@@ -10,6 +10,7 @@ use timecoin_core::hash::to_hex;
 use crate::config::{Config, ConfigError};
 use crate::handle::NodeHandle;
 use crate::identity::write_new;
+use crate::metrics::Metrics;
 use crate::rpc::{self, RpcConfig};
 use crate::web;
 
@@ -34,6 +35,7 @@ pub fn prepare(config: &Config) -> Result<Routes, ConfigError> {
         token: Some(token),
         hosts: config.rpc.hosts.clone(),
         origins: config.rpc.origins.clone(),
+        public: config.rpc.public,
     };
     Ok(Routes { rpc, web: web.transpose()? })
 }
@@ -41,7 +43,7 @@ pub fn prepare(config: &Config) -> Result<Routes, ConfigError> {
 impl Routes {
     /// The routes of a node that runs.
     pub fn serve(self, handle: &NodeHandle) -> Router {
-        rpc::router(handle.clone(), self.rpc).merge(self.web.unwrap_or_default())
+        rpc::router(handle.clone(), self.rpc, Metrics::watch(handle)).merge(self.web.unwrap_or_default())
     }
 }
 

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use futures::FutureExt;
 use timecoin_core::address;
 use timecoin_core::driver::{self, DriverError};
 use timecoin_core::keys::SecretKey;
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::handle::{Links, NodeHandle};
+use crate::health;
 use crate::http::{self, BindError, HttpLimits, P2pState};
 use crate::identity::{self, IdentityError};
 use crate::net::{self, NetConfig, Network};
@@ -238,7 +240,11 @@ pub async fn start(
     for url in &config.peers {
         tasks.spawn(dialler::keep_dialling(network.clone(), url.clone(), sessions_seen.clone()));
     }
-    let health = Arc::new(health(&handle));
+    let asked = handle.clone();
+    let health = Arc::new(move || {
+        let asked = asked.clone();
+        async move { health::report(&asked).await }.boxed()
+    });
     let router = http::router(P2pState { network, health }).merge(routes(&handle));
     let asked = handle.clone();
     let server =
@@ -265,21 +271,6 @@ fn discovery(config: &RunConfig, identity: &SecretKey) -> Result<DiscoveryConfig
 
 fn handle_sessions() -> crate::handle::Sessions {
     Arc::default()
-}
-
-/// What `/health` says.
-fn health(handle: &NodeHandle) -> impl Fn() -> serde_json::Value + Send + Sync + use<> {
-    let (chain, state, network) = (handle.chain.clone(), handle.state.clone(), handle.network.clone());
-    move || {
-        let state = state.load();
-        serde_json::json!({
-            "status": "ok",
-            "chain": chain.id.to_string(),
-            "height": state.height().0,
-            "time": state.header.time.0,
-            "peers": network.peers().len(),
-        })
-    }
 }
 
 /// Runs a future on a thread of its own, with timers.

@@ -110,6 +110,12 @@ impl Mempool {
         Self { limits, index: Index::default() }
     }
 
+    /// What bounds it.
+    #[must_use]
+    pub fn limits(&self) -> &MempoolLimits {
+        &self.limits
+    }
+
     /// How many transactions.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -112,6 +112,8 @@ pub struct Node {
     discovery: Option<Discovery>,
     sync: Sync,
     synced: BTreeMap<Height, (Box<Block>, Certificate)>,
+    /// The phase that watchers were told last, and of which block.
+    phase_told: Option<(crate::hash::BlockId, TransactionPhase)>,
     halted: bool,
 }
 

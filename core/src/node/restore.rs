@@ -157,6 +157,7 @@ impl Node {
             discovery: discovery.map(super::discovery::Discovery::new),
             sync,
             synced: BTreeMap::new(),
+            phase_told: None,
             halted: false,
         };
         node.context = node.make_context();

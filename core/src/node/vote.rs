@@ -337,8 +337,9 @@ impl Node {
         })
     }
 
-    /// Tells watchers how far the transactions of a block have come.
-    fn notice_phase(&self, data: &VoteData, step: &mut Step) {
+    /// Tells watchers how far the transactions of a block have come, once: this node's vote and a quorum's
+    /// certificate lead to the same phase.
+    fn notice_phase(&mut self, data: &VoteData, step: &mut Step) {
         let phase = match data.phase {
             Phase::PrePrepare => TransactionPhase::PrePrepare,
             Phase::Prepare => TransactionPhase::Prepare,
@@ -349,12 +350,16 @@ impl Node {
         }
     }
 
-    pub(super) fn notice_block_phase(&self, phase: TransactionPhase, block: &BlockId, step: &mut Step) {
+    pub(super) fn notice_block_phase(&mut self, phase: TransactionPhase, block: &BlockId, step: &mut Step) {
         let candidate = self.candidates.candidate(block).map(|candidate| &candidate.progress);
+        if self.phase_told == Some((*block, phase)) {
+            return;
+        }
         if let Some(Progress::Valid(applied)) = candidate {
             let transactions = &applied.block.body.transactions;
             let ids: Vec<_> = transactions.iter().map(|signed| signed.transaction.id()).collect();
             if !ids.is_empty() {
+                self.phase_told = Some((*block, phase));
                 step.effects.push(Effect::Notice(Notice::Phase(phase, ids)));
             }
         }

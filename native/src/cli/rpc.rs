@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{CliError, block_on, print};
 use crate::client::Client;
+use crate::rpc::document;
 
 /// Which node to talk to.
 #[derive(Args, Clone, Debug)]
@@ -32,14 +33,21 @@ impl NodeAddress {
 pub(super) struct RpcCommand {
     #[command(flatten)]
     address: NodeAddress,
+    /// Print docs/RPC.md, which describes every method, and call none
+    #[arg(long)]
+    document: bool,
     /// The method, for example getblockchaininfo
-    method: String,
+    #[arg(required_unless_present = "document")]
+    method: Option<String>,
     /// Its parameters: each as JSON, or a plain word; or one JSON object of named parameters
     params: Vec<String>,
 }
 
 pub(super) fn run(command: RpcCommand) -> Result<(), CliError> {
-    let RpcCommand { address, method, params } = command;
+    let RpcCommand { address, document, method, params } = command;
+    let (false, Some(method)) = (document, method) else {
+        return print(document::markdown().trim_end());
+    };
     let params = params_of(&params);
     block_on(async {
         let answer = address.connect().await?.call(&method, params).await?;

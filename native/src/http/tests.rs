@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use timecoin_core::hash::ChainId;
 use timecoin_core::keys::SecretKey;
 use timecoin_core::peer::handshake::Role;
@@ -16,7 +17,10 @@ fn routes() -> Router {
         limits: Limits::default(),
     };
     let (network, _events) = Network::new(config);
-    let health = Arc::new(|| serde_json::json!({ "status": "ok", "height": 7 }));
+    let health = Arc::new(|| {
+        let report = serde_json::json!({ "status": "ready", "height": 7 });
+        async { (Status::Ready, report) }.boxed()
+    });
     let slow = get(|| async {
         sleep(Duration::from_millis(300)).await;
         "done"
@@ -48,7 +52,7 @@ async fn health_answers_json_and_the_rest_is_not_found() {
     let answer = exchange(address, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("content-type: application/json"), "{answer}");
-    assert!(answer.ends_with(r#"{"status":"ok","height":7}"#), "{answer}");
+    assert!(answer.ends_with(r#"{"status":"ready","height":7}"#), "{answer}");
     let answer =
         exchange(address, b"GET /../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");

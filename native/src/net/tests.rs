@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use timecoin_core::hash::{ChainId, Tag};
 use timecoin_core::peer::handshake::{HANDSHAKE_SIZE_MAX, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
+use crate::health::Status;
 use crate::http::{HttpLimits, P2pState, bind, router, serve};
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ impl Node {
         let (network, events) = Network::new(config);
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let health = Arc::new(|| serde_json::json!({ "status": "ok" }));
+        let health = Arc::new(|| async { (Status::Ready, serde_json::Value::Null) }.boxed());
         let routes = router(P2pState { network: network.clone(), health });
         tokio::spawn(serve(listener, routes, http, std::future::pending()));
         Self { network, events, address }

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 
-use super::error::RpcError;
+use super::error::{Kind, RpcError};
 use super::json::parse;
 use super::{Caller, Rpc};
 
@@ -15,7 +15,7 @@ const BATCH_PARALLEL: usize = 4;
 /// Answers a request; `None` where it asks for no answer.
 pub(super) async fn answer(rpc: &Rpc, caller: &Caller, request: &[u8]) -> Option<Value> {
     match parse(request) {
-        None => Some(failure(Value::Null, &RpcError::parse())),
+        None => Some(failure(Value::Null, &RpcError::of(Kind::Parse))),
         Some(Value::Array(calls)) if calls.is_empty() => {
             Some(failure(Value::Null, &RpcError::invalid_request("an empty batch")))
         }
@@ -81,8 +81,10 @@ fn read_call(call: Value) -> Result<Call, (Value, RpcError)> {
 fn take_id(call: &mut Map<String, Value>) -> Result<Option<Value>, RpcError> {
     match call.remove("id") {
         None => Ok(None),
-        Some(id @ (Value::Null | Value::String(_) | Value::Number(_))) => Ok(Some(id)),
-        Some(_) => Err(RpcError::invalid_request("id must be a string, a number or null")),
+        Some(id @ (Value::Null | Value::String(_))) => Ok(Some(id)),
+        // A fraction, or a number beyond 64 bits, would not come back as it was sent.
+        Some(Value::Number(id)) if id.is_u64() || id.is_i64() => Ok(Some(Value::Number(id))),
+        Some(_) => Err(RpcError::invalid_request("id must be a string, a whole number or null")),
     }
 }
 

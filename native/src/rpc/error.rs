@@ -1,4 +1,6 @@
-//! Errors of the RPC: a number, a stable word, and a sentence that says what to do.
+//! Errors of the RPC: a number, a stable word, what happened, and what to do about it.
+//!
+//! [`Kind`] lists all there are; `docs/RPC.md` and `rpc.discover` are made from the same list.
 
 use serde_json::{Value, json};
 use timecoin_core::mempool::AdmissionError;
@@ -10,173 +12,266 @@ use timecoin_core::transaction::TransactionError;
 use crate::handle::SubmitFailure;
 use crate::store::StoreError;
 
+/// Kinds of error: name, number, stable word, what it means, what to do.
+macro_rules! kinds {
+    ($($name:ident = $code:literal, $word:literal, $meaning:literal, $advice:literal;)*) => {
+        /// A kind of error.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// JSON-RPC's number.
+            #[must_use]
+            pub const fn code(self) -> i32 {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The stable word.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+
+            /// What to do.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    Parse = -32700, "parse_error", "not JSON, nested deeper than 32 levels, or a key stands twice",
+        "send one JSON text in UTF-8";
+    InvalidRequest = -32600, "invalid_request", "JSON, but no JSON-RPC 2.0 request",
+        "send jsonrpc, method, params and id as JSON-RPC 2.0 wants them";
+    UnknownMethod = -32601, "unknown_method", "there is no such method", "rpc.discover lists the methods";
+    Params = -32602, "invalid_params", "a parameter is missing, unknown or of the wrong form",
+        "compare with the method's parameters in docs/RPC.md";
+    Internal = -32603, "internal", "the node failed, not the call", "look into the node's log";
+    NotFound = -32001, "not_found", "this node has no such thing",
+        "check the id; a node that is still catching up may know it later";
+    Unauthorized = -32003, "unauthorized", "the call needs the node's token",
+        "send the content of rpc.token as `Authorization: Bearer …`";
+    Timeout = -32004, "timeout", "it did not happen within the time given", "ask again, or wait longer";
+    Stopped = -32005, "stopped", "the node is stopping", "start it again";
+    TooLarge = -32006, "too_large", "the answer would be larger than an answer may be", "ask for less at once";
+    NeedsSocket = -32007, "needs_socket", "subscriptions need a WebSocket", "connect to ws://…/rpc";
+    Busy = -32008, "busy", "the state changes faster than the answer can be made", "ask again";
+
+    AlreadyPending = -32002, "already_pending", "the transaction is in the mempool already", "wait for it";
+    Expired = -32002, "expired", "the transaction's time is over, or further ahead than allowed in a block",
+        "build it anew with a later expires_at";
+    ExpiryTooFar = -32002, "expiry_too_far", "expires_at is further ahead than allowed",
+        "build it anew with an earlier expires_at";
+    CoinUnknownOrSpent = -32002, "coin_unknown_or_spent", "an input is no unspent coin",
+        "list the coins again; the transaction may already be final";
+    CoinMismatch = -32002, "coin_mismatch", "an input's coin has another amount or owner than the transaction says",
+        "build it anew from the coins of listunspent";
+    DoubleSpend = -32002, "double_spend", "another pending transaction spends the same coin, at no lower fee",
+        "wait for that one, or pay a higher fee";
+    ReplacesTooMany = -32002, "replaces_too_many", "it would replace too many pending transactions",
+        "wait until some are final";
+    SpendsReplaced = -32002, "spends_replaced", "it spends what it would replace", "spend other coins";
+    TooManyAncestors = -32002, "too_many_ancestors", "it depends on too many pending transactions",
+        "wait until some are final";
+    PeerShare = -32002, "peer_share", "its sender has filled its share of the mempool", "wait";
+    MempoolFull = -32002, "mempool_full", "the mempool is full of better paying transactions",
+        "wait, or pay a higher fee";
+    UnknownVersion = -32002, "unknown_version", "this version of transactions is not known", "use version 1";
+    TransactionTooLarge = -32002, "transaction_too_large", "the transaction has too many bytes",
+        "split it: fewer coins or fewer payments";
+    NoInputs = -32002, "no_inputs", "nothing is spent", "add a coin";
+    NoOutputs = -32002, "no_outputs", "nothing is paid", "add an output";
+    DuplicateInput = -32002, "duplicate_input", "a coin stands twice among the inputs", "name each coin once";
+    SpentCount = -32002, "spent_count", "there are not as many spent outputs as inputs",
+        "carry one spent output per input, in order";
+    OutputTooSmall = -32002, "output_too_small", "an output is below the minimum", "pay more, or leave it out";
+    Overflow = -32002, "overflow", "amounts add up to more than can exist", "correct the amounts";
+    ValueCreated = -32002, "value_created", "the outputs are worth more than the inputs", "add coins or pay less";
+    FeeTooLow = -32002, "fee_too_low", "the fee is below the minimum for its size", "estimatefee says how much";
+    MemoTooLong = -32002, "memo_too_long", "the memo has more than 80 bytes", "shorten it";
+    Collateral = -32002, "collateral", "a registration does not lock exactly its tier's collateral",
+        "make output 0 exactly the collateral";
+    OperatorKey = -32002, "operator_key", "the operator key may not enter the state",
+        "use a key of `timecoin keys new`";
+    OperatorProof = -32002, "operator_proof", "the operator key's consent is not for this owner and chain",
+        "make the consent anew";
+    Reward = -32002, "reward", "only blocks pay rewards", "do not submit reward transactions";
+    Witness = -32002, "witness", "witnesses are missing, unused, out of order or do not open their lock",
+        "give one witness per distinct owner, in order";
+    Signature = -32002, "signature", "a signature is not valid", "sign for this chain and these coins";
+    CollateralLocked = -32002, "collateral_locked", "the coin is a masternode's collateral",
+        "retire the masternode and wait for the unbonding period";
+    UnknownMasternode = -32002, "unknown_masternode", "there is no such masternode", "masternodelist lists them";
+    MasternodeInactive = -32002, "masternode_inactive", "the masternode is retired or ejected",
+        "register a new one";
+    NotTheOwner = -32002, "not_the_owner", "the masternode belongs to someone else", "sign with its owner's key";
+    OperatorInUse = -32002, "operator_in_use", "another masternode has this operator key", "use a new key";
+    RegistryFull = -32002, "registry_full", "there are as many masternodes as there may be", "wait";
+    Refused = -32002, "refused", "the rules do not allow it now", "read the message";
+}
+
 /// An error as it goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError {
-    /// JSON-RPC's number.
-    pub code: i32,
-    /// The stable word, in `data.code`.
-    pub word: &'static str,
-    /// The sentence.
+    /// Its kind.
+    pub kind: Kind,
+    /// What happened.
     pub message: String,
 }
 
 impl RpcError {
-    fn new(code: i32, word: &'static str, message: impl Into<String>) -> Self {
-        Self { code, word, message: message.into() }
+    /// An error of a kind.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
     }
 
-    /// The text is not JSON.
+    /// An error that its kind says all about.
     #[must_use]
-    pub fn parse() -> Self {
-        Self::new(-32700, "parse_error", "not JSON, or nested too deeply, or a key stands twice")
+    pub fn of(kind: Kind) -> Self {
+        Self::new(kind, kind.meaning())
     }
 
     /// JSON, but no request.
     #[must_use]
     pub fn invalid_request(message: &str) -> Self {
-        Self::new(-32600, "invalid_request", message)
+        Self::new(Kind::InvalidRequest, message)
     }
 
     /// No such method.
     #[must_use]
     pub fn unknown_method(name: &str) -> Self {
         let name: String = name.chars().take(64).collect();
-        Self::new(-32601, "unknown_method", format!("no method {name:?}: rpc.discover lists them"))
+        Self::new(Kind::UnknownMethod, format!("no method {name:?}"))
     }
 
     /// Parameters are missing, unknown or of the wrong form.
     #[must_use]
     pub fn params(message: impl Into<String>) -> Self {
-        Self::new(-32602, "invalid_params", message)
+        Self::new(Kind::Params, message)
     }
 
     /// What was asked for does not exist here.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
-        Self::new(-32001, "not_found", format!("no such {what}"))
-    }
-
-    /// The method needs the token.
-    #[must_use]
-    pub fn unauthorized() -> Self {
-        Self::new(
-            -32003,
-            "unauthorized",
-            "this method needs the node's token: send it as Authorization: Bearer …",
-        )
-    }
-
-    /// It did not happen within the time given.
-    #[must_use]
-    pub fn timeout() -> Self {
-        Self::new(-32004, "timeout", "not final within the time given; ask again")
-    }
-
-    /// The node is stopping.
-    #[must_use]
-    pub fn stopped() -> Self {
-        Self::new(-32005, "stopped", "the node is stopping")
-    }
-
-    /// The answer is larger than an answer may be.
-    #[must_use]
-    pub fn too_large(message: &str) -> Self {
-        Self::new(-32006, "too_large", message)
-    }
-
-    /// The method works over WebSocket only.
-    #[must_use]
-    pub fn needs_socket() -> Self {
-        Self::new(-32007, "needs_socket", "subscriptions need a WebSocket connection")
+        Self::new(Kind::NotFound, format!("no such {what}"))
     }
 
     /// As a member of a response.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "code": self.code, "message": self.message, "data": { "code": self.word } })
+        let data = json!({ "code": self.kind.word(), "advice": self.kind.advice() });
+        json!({ "code": self.kind.code(), "message": self.message, "data": data })
     }
 }
 
 impl From<StoreError> for RpcError {
     fn from(error: StoreError) -> Self {
-        Self::new(-32603, "internal", format!("the store failed: {error}"))
+        Self::new(Kind::Internal, format!("the store failed: {error}"))
     }
 }
 
 impl From<crate::handle::Stopped> for RpcError {
     fn from(_: crate::handle::Stopped) -> Self {
-        Self::stopped()
+        Self::of(Kind::Stopped)
     }
 }
 
 impl From<SubmitFailure> for RpcError {
     fn from(failure: SubmitFailure) -> Self {
         match failure {
-            SubmitFailure::Stopped(_) => Self::stopped(),
-            SubmitFailure::Refused(error) => Self::new(-32002, refusal(&error), error.to_string()),
+            SubmitFailure::Stopped(stopped) => stopped.into(),
+            SubmitFailure::Refused(error) => Self::new(refusal(&error), error.to_string()),
         }
     }
 }
 
-/// The stable word of a refusal.
-fn refusal(error: &SubmitError) -> &'static str {
+fn refusal(error: &SubmitError) -> Kind {
     match error {
-        SubmitError::Transaction(error) => transaction_word(error),
+        SubmitError::Transaction(error) => transaction_kind(error),
         SubmitError::Admission(error) => match error {
-            AdmissionError::Known(_) => "already_pending",
-            AdmissionError::Expired { .. } => "expired",
-            AdmissionError::ExpiryTooFar { .. } => "expiry_too_far",
-            AdmissionError::CoinUnknown(_) => "coin_unknown_or_spent",
-            AdmissionError::CoinMismatch { .. } => "coin_mismatch",
-            AdmissionError::Conflict { .. } => "double_spend",
-            AdmissionError::ReplacesTooMany { .. } => "replaces_too_many",
-            AdmissionError::SpendsReplaced(_) => "spends_replaced",
-            AdmissionError::TooManyAncestors { .. } => "too_many_ancestors",
-            AdmissionError::PeerShare { .. } => "peer_share",
-            AdmissionError::Full { .. } => "mempool_full",
+            AdmissionError::Known(_) => Kind::AlreadyPending,
+            AdmissionError::Expired { .. } => Kind::Expired,
+            AdmissionError::ExpiryTooFar { .. } => Kind::ExpiryTooFar,
+            AdmissionError::CoinUnknown(_) => Kind::CoinUnknownOrSpent,
+            AdmissionError::CoinMismatch { .. } => Kind::CoinMismatch,
+            AdmissionError::Conflict { .. } => Kind::DoubleSpend,
+            AdmissionError::ReplacesTooMany { .. } => Kind::ReplacesTooMany,
+            AdmissionError::SpendsReplaced(_) => Kind::SpendsReplaced,
+            AdmissionError::TooManyAncestors { .. } => Kind::TooManyAncestors,
+            AdmissionError::PeerShare { .. } => Kind::PeerShare,
+            AdmissionError::Full { .. } => Kind::MempoolFull,
         },
-        SubmitError::Action(error) => block_word(error),
+        SubmitError::Action(error) => action_kind(error),
     }
 }
 
-fn transaction_word(error: &TransactionError) -> &'static str {
+fn transaction_kind(error: &TransactionError) -> Kind {
     match error {
-        TransactionError::Version(_) => "unknown_version",
-        TransactionError::Size { .. } => "too_large",
-        TransactionError::NoInputs => "no_inputs",
-        TransactionError::NoOutputs => "no_outputs",
-        TransactionError::DuplicateInput(_) => "duplicate_input",
-        TransactionError::SpentCount { .. } => "spent_count",
-        TransactionError::OutputTooSmall { .. } => "output_too_small",
-        TransactionError::Overflow => "overflow",
-        TransactionError::ValueCreated { .. } => "value_created",
-        TransactionError::FeeTooLow { .. } => "fee_too_low",
-        TransactionError::MemoSize(_) => "memo_too_long",
-        TransactionError::Collateral(_) => "collateral",
-        TransactionError::OperatorKey(_) => "operator_key",
-        TransactionError::OperatorProof => "operator_proof",
-        TransactionError::Reward => "reward",
+        TransactionError::Version(_) => Kind::UnknownVersion,
+        TransactionError::Size { .. } => Kind::TransactionTooLarge,
+        TransactionError::NoInputs => Kind::NoInputs,
+        TransactionError::NoOutputs => Kind::NoOutputs,
+        TransactionError::DuplicateInput(_) => Kind::DuplicateInput,
+        TransactionError::SpentCount { .. } => Kind::SpentCount,
+        TransactionError::OutputTooSmall { .. } => Kind::OutputTooSmall,
+        TransactionError::Overflow => Kind::Overflow,
+        TransactionError::ValueCreated { .. } => Kind::ValueCreated,
+        TransactionError::FeeTooLow { .. } => Kind::FeeTooLow,
+        TransactionError::MemoSize(_) => Kind::MemoTooLong,
+        TransactionError::Collateral(_) => Kind::Collateral,
+        TransactionError::OperatorKey(_) => Kind::OperatorKey,
+        TransactionError::OperatorProof => Kind::OperatorProof,
+        TransactionError::Reward => Kind::Reward,
         TransactionError::Witness { .. }
         | TransactionError::WitnessOrder
         | TransactionError::WitnessMissing(_)
-        | TransactionError::WitnessUnused(_) => "witness",
-        TransactionError::Signature(_) => "signature",
+        | TransactionError::WitnessUnused(_) => Kind::Witness,
+        TransactionError::Signature(_) => Kind::Signature,
     }
 }
 
-fn block_word(error: &BlockError) -> &'static str {
+fn action_kind(error: &BlockError) -> Kind {
     match error {
-        BlockError::Expiry { .. } => "expired",
-        BlockError::CollateralLocked { .. } => "collateral_locked",
-        BlockError::UnknownMasternode(_) => "unknown_masternode",
-        BlockError::MasternodeInactive(_) => "masternode_inactive",
-        BlockError::NotTheOwner(_) => "not_the_owner",
-        BlockError::OperatorInUse { .. } => "operator_in_use",
-        BlockError::OperatorProof => "operator_proof",
-        BlockError::RegistryFull => "registry_full",
-        BlockError::WitnessUnused => "witness",
-        BlockError::Coin(TreeError::NotPresent(_)) => "coin_unknown_or_spent",
-        _ => "refused",
+        BlockError::Expiry { .. } => Kind::Expired,
+        BlockError::CollateralLocked { .. } => Kind::CollateralLocked,
+        BlockError::UnknownMasternode(_) => Kind::UnknownMasternode,
+        BlockError::MasternodeInactive(_) => Kind::MasternodeInactive,
+        BlockError::NotTheOwner(_) => Kind::NotTheOwner,
+        BlockError::OperatorInUse { .. } => Kind::OperatorInUse,
+        BlockError::OperatorProof => Kind::OperatorProof,
+        BlockError::RegistryFull => Kind::RegistryFull,
+        BlockError::WitnessUnused => Kind::Witness,
+        BlockError::Coin(TreeError::NotPresent(_)) => Kind::CoinUnknownOrSpent,
+        _ => Kind::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unique_and_every_kind_says_what_to_do() {
+        let words: std::collections::BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+        assert_eq!(words.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            assert!(!kind.meaning().is_empty() && !kind.advice().is_empty(), "{kind:?}");
+            assert!((-32768..=-32000).contains(&kind.code()), "{kind:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::RpcError;
+use super::shape::Field;
 
 /// The parameters of one call.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +13,9 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// Matches what was sent with the names a method takes.
-    pub(super) fn new(names: &'static [&'static str], sent: Option<Value>) -> Result<Self, RpcError> {
+    /// Matches what was sent with what a method takes.
+    pub(super) fn new(fields: &'static [Field], sent: Option<Value>) -> Result<Self, RpcError> {
+        let names: Vec<_> = fields.iter().map(|field| field.name).collect();
         let mut values: Vec<(&'static str, Option<Value>)> = names.iter().map(|name| (*name, None)).collect();
         match sent {
             None | Some(Value::Null) => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Opening};
-use timecoin_core::block::{Block, Body};
+use timecoin_core::block::{Block, Body, Header};
 use timecoin_core::codec::{Wire, decode};
 use timecoin_core::hash::{BlockId, Hash, Owner, TxId};
 use timecoin_core::light::{AgePolicy, Anchor, Bisection, LightBlock, Options, Progress, Trusted};
@@ -11,11 +11,11 @@ use timecoin_core::rows::Table;
 use timecoin_core::schema::{HeaderRow, TransactionPlace, block_height, height_key, transaction_key};
 use timecoin_core::state::ChainState;
 use timecoin_core::state::tree::{CoinProof, CoinTree, OwnerCoinsProof, PageKey, TreeError};
-use timecoin_core::transaction::OutPoint;
+use timecoin_core::transaction::{OutPoint, Output};
 use timecoin_core::validators::ValidatorSet;
 use timecoin_core::vote::Height;
 
-use super::error::RpcError;
+use super::error::{Kind, RpcError};
 use crate::handle::NodeHandle;
 use crate::store::Snapshot;
 
@@ -59,6 +59,15 @@ impl Reader {
         Ok(row.and_then(|row| decode(&row).ok()))
     }
 
+    /// What a final transaction made, spent since or not, and at which height.
+    pub(super) fn output(&self, outpoint: &OutPoint) -> Result<Option<(Output, Height)>, RpcError> {
+        let Some(place) = self.place(&outpoint.txid)? else { return Ok(None) };
+        let (block, _) = self.block(place.height)?;
+        let made = block.body.transactions.get(place.index as usize);
+        let output = made.and_then(|signed| signed.transaction.outputs.get(outpoint.index as usize));
+        Ok(output.map(|output| (*output, place.height)))
+    }
+
     pub(super) fn validators(&self, hash: &Hash) -> Result<ValidatorSet, RpcError> {
         self.row(Table::Validators, &hash.0, "validator set")
     }
@@ -83,7 +92,7 @@ fn prove<T>(
             return Ok((state, proof));
         }
     }
-    Err(RpcError::too_large("blocks come in faster than the proof can be made: ask again"))
+    Err(RpcError::of(Kind::Busy))
 }
 
 fn load(
@@ -107,6 +116,12 @@ fn load(
 
 fn opening(state: &ChainState) -> Opening {
     Opening { header: state.header.clone(), commitment: state.commitment() }
+}
+
+/// The certificate of the header a proof is against, in hexadecimal; none for genesis.
+pub(super) fn certificate(handle: &NodeHandle, header: &Header) -> Result<Option<String>, RpcError> {
+    let row = Reader::new(handle)?.header(header.height)?;
+    Ok(row.certificate.as_ref().map(super::render::hex))
 }
 
 /// The proved balances of owners, in their order, all under one header.
@@ -134,7 +149,10 @@ pub(super) fn coins(handle: &NodeHandle, owner: &Owner) -> Result<CoinsAnswer, R
     let proof = proof.ok_or_else(|| RpcError::not_found("owner"))?;
     let answer = CoinsAnswer { opening: opening(&state), proof };
     if answer.verify(owner).is_err() {
-        return Err(RpcError::too_large("the owner has more coins than one proof holds: use getbalance"));
+        return Err(RpcError::new(
+            Kind::TooLarge,
+            "the owner has more coins than one proof holds: use getbalance",
+        ));
     }
     Ok(answer)
 }

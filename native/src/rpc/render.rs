@@ -16,6 +16,14 @@ pub(super) fn address(network: Network, owner: &Owner) -> String {
     Address { network, owner: *owner }.to_string()
 }
 
+pub(super) fn network(network: Network) -> &'static str {
+    match network {
+        Network::Main => "main",
+        Network::Test => "test",
+        Network::Dev => "dev",
+    }
+}
+
 pub(super) fn hex<T: serde::Serialize>(value: &T) -> String {
     to_hex(&encode(value))
 }

@@ -13,6 +13,8 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// Bytes of memory in use by the block cache.
     pub cache_bytes: u64,
+    /// The most it may use.
+    pub cache_bytes_max: u64,
     /// Bytes the disk has left.
     pub free_bytes: u64,
     /// Commits since the store was created, votes alone not counted.
@@ -55,6 +57,7 @@ impl FileStore {
                 .map_err(|error| StoreError::engine(path, error))?,
             journal_bytes: writer.journal.bytes(),
             cache_bytes: shared.engine.database.cache_size(),
+            cache_bytes_max: shared.engine.database.cache_capacity(),
             free_bytes: fs4::available_space(path).map_err(|error| StoreError::io(path, error))?,
             commits: writer.commits,
             tables: tables.collect(),

@@ -21,12 +21,16 @@ const BALANCES_MAX: usize = 500;
 const LISTS_MAX: usize = 20;
 const HISTORY_MAX: usize = 200;
 
-/// The balances of addresses, all of them under one header.
-fn proved_balances(handle: &NodeHandle, addresses: &[String]) -> Result<Vec<Value>, RpcError> {
+/// The balances of addresses, all of them under one header, and the header's certificate.
+fn proved_balances(
+    handle: &NodeHandle,
+    addresses: &[String],
+) -> Result<(Vec<Value>, Option<String>), RpcError> {
     let network = handle.chain.spec.consensus.network;
     let owners = addresses.iter().map(|address| owner(network, address));
     let owners = owners.collect::<Result<Vec<_>, _>>()?;
     let answers = query::balances(handle, &owners)?;
+    let header = answers.first().map(|answer| answer.opening.header.clone());
     let shown = addresses.iter().zip(&owners).zip(answers).map(|((address, owner), answer)| {
         let (balance, count) = answer.verify(owner).map_err(|_| RpcError::not_found("proof"))?;
         Ok(json!({
@@ -37,11 +41,16 @@ fn proved_balances(handle: &NodeHandle, addresses: &[String]) -> Result<Vec<Valu
             "proof": to_hex(&encode(&answer)),
         }))
     });
-    shown.collect()
+    let shown = shown.collect::<Result<_, RpcError>>()?;
+    let certificate = header.map(|header| query::certificate(handle, &header)).transpose()?;
+    Ok((shown, certificate.flatten()))
 }
 
 pub(super) fn balance(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
-    Ok(proved_balances(handle, &[params.required("address")?])?.remove(0))
+    let (mut list, certificate) = proved_balances(handle, &[params.required("address")?])?;
+    let mut shown = list.pop().ok_or_else(|| RpcError::not_found("proof"))?;
+    shown["certificate"] = json!(certificate);
+    Ok(shown)
 }
 
 fn addresses(params: &mut Params, most: usize) -> Result<Vec<String>, RpcError> {
@@ -53,7 +62,7 @@ fn addresses(params: &mut Params, most: usize) -> Result<Vec<String>, RpcError> 
 }
 
 pub(super) fn balances(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
-    Ok(Value::Array(proved_balances(handle, &addresses(params, BALANCES_MAX)?)?))
+    Ok(Value::Array(proved_balances(handle, &addresses(params, BALANCES_MAX)?)?.0))
 }
 
 fn one_list(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {
@@ -72,6 +81,7 @@ fn one_list(handle: &NodeHandle, address: &str) -> Result<Value, RpcError> {
         "coins": coins.collect::<Vec<_>>(),
         "at": render::at(&answer.opening.header),
         "proof": to_hex(&encode(&answer)),
+        "certificate": query::certificate(handle, &answer.opening.header)?,
     }))
 }
 
@@ -85,19 +95,15 @@ pub(super) fn unspent_multi(handle: &NodeHandle, params: &mut Params) -> Result<
 
 pub(super) fn coin(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
     let outpoint = OutPoint { txid: params.required("txid")?, index: params.required("index")? };
-    let reader = Reader::new(handle)?;
-    let Some(place) = reader.place(&outpoint.txid)? else { return Ok(Value::Null) };
-    let (block, _) = reader.block(place.height)?;
-    let made = block.body.transactions.get(place.index as usize);
-    let Some(output) = made.and_then(|signed| signed.transaction.outputs.get(outpoint.index as usize)) else {
-        return Ok(Value::Null);
-    };
+    let Some((output, made_at)) = Reader::new(handle)?.output(&outpoint)? else { return Ok(Value::Null) };
     let (opening, proof) = query::coin(handle, &output.owner, &outpoint)?;
     let Some(proof) = proof else { return Ok(Value::Null) };
-    let mut shown = render::coin(handle.chain.spec.consensus.network, &outpoint, output);
+    let mut shown = render::coin(handle.chain.spec.consensus.network, &outpoint, &output);
     shown["at"] = render::at(&opening.header);
-    shown["made_at"] = json!(place.height);
-    shown["proof"] = json!(to_hex(&encode(&(opening, proof))));
+    shown["made_at"] = json!(made_at);
+    shown["certificate"] = json!(query::certificate(handle, &opening.header)?);
+    shown["proof"] = json!(to_hex(&encode(&proof)));
+    shown["opening"] = json!(to_hex(&encode(&opening)));
     Ok(shown)
 }
 
@@ -118,7 +124,7 @@ pub(super) fn set_info(handle: &NodeHandle) -> Value {
 pub(super) fn history(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
     let network = handle.chain.spec.consensus.network;
     let owner = owner(network, &params.required::<String>("address")?)?;
-    let from = params.optional::<Height>("from")?.unwrap_or(Height(u64::MAX - 1));
+    let from = params.optional::<Height>("from")?.map_or(u64::MAX, |from| from.0);
     let count = params.optional::<usize>("count")?.unwrap_or(50);
     if count > HISTORY_MAX {
         return Err(RpcError::params(format!("parameter count: at most {HISTORY_MAX}")));
@@ -126,7 +132,7 @@ pub(super) fn history(handle: &NodeHandle, params: &mut Params) -> Result<Value,
     let reader = Reader::new(handle)?;
     let range = Range {
         start: Some(activity_key(&owner, Height(0), 0)),
-        end: Some(activity_key(&owner, from.next(), 0)),
+        end: Some(activity_key(&owner, Height(from.saturating_add(1)), 0)),
     };
     let mut list = Vec::new();
     for row in reader.snapshot().rows(Table::Activity, &range).rev().take(count) {

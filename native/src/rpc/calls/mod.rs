@@ -2,6 +2,7 @@
 
 mod chain;
 mod coins;
+mod create;
 mod node;
 mod transactions;
 
@@ -10,19 +11,53 @@ use timecoin_core::address::{Address, AddressError, Network};
 use timecoin_core::hash::{BlockId, Owner};
 use timecoin_core::vote::Height;
 
-use super::error::RpcError;
+use super::error::{Kind, RpcError};
 use super::params::Params;
 use super::query::Reader;
-use super::{Caller, Rpc, table};
+use super::{Caller, Rpc, document, socket};
+use crate::handle::NodeHandle;
 
 /// Runs a method of the table.
 pub(super) async fn call(
     rpc: &Rpc,
     caller: &Caller,
-    name: &str,
+    name: &'static str,
     mut params: Params,
 ) -> Result<Value, RpcError> {
-    let (handle, params) = (rpc.handle(), &mut params);
+    let handle = rpc.handle();
+    match name {
+        "getrawtransaction" => transactions::raw(handle, &mut params).await,
+        "gettransaction" => transactions::transaction(handle, &mut params).await,
+        "createrawtransaction" => create::create(handle, &mut params).await,
+        "sendrawtransaction" => transactions::send(handle, &mut params).await,
+        "gettransactionfinality" => transactions::finality(handle, &mut params).await,
+        "waittransactionfinality" => transactions::wait(handle, &mut params).await,
+        "getmempoolinfo" => transactions::mempool_info(handle).await,
+        "getrawmempool" => transactions::mempool(handle).await,
+        "getconsensusinfo" => node::consensus(handle).await,
+        "getpeerinfo" => node::peers(handle).await,
+        "subscribe" => socket::lock(caller.topics()?).subscribe(&mut params),
+        "unsubscribe" => socket::lock(caller.topics()?).unsubscribe(&mut params),
+        "stop" => {
+            handle.stop();
+            Ok(json!("stopping"))
+        }
+        _ => {
+            // Reading rows and making proofs takes its time: not on a thread that moves messages.
+            let permit = rpc.reading().await;
+            let handle = handle.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let result = read(&handle, name, &mut params);
+                drop(permit);
+                result
+            });
+            read.await.unwrap_or_else(|_| Err(RpcError::new(Kind::Internal, "the call failed")))
+        }
+    }
+}
+
+/// Runs a method that only reads.
+fn read(handle: &NodeHandle, name: &'static str, params: &mut Params) -> Result<Value, RpcError> {
     match name {
         "getblockchaininfo" => chain::info(handle),
         "getblockcount" => Ok(json!(handle.state.load().height())),
@@ -33,15 +68,8 @@ pub(super) async fn call(
         "getlightblock" => chain::light_block(handle, params),
         "getfilters" => chain::filters(handle, params),
         "getvalidators" => chain::validators(handle, params),
-        "getrawtransaction" => transactions::raw(handle, params).await,
-        "gettransaction" => transactions::transaction(handle, params).await,
         "decoderawtransaction" => transactions::decode_raw(handle, params),
-        "sendrawtransaction" => transactions::send(handle, params).await,
-        "gettransactionfinality" => transactions::finality(handle, params).await,
-        "waittransactionfinality" => transactions::wait(handle, params).await,
         "getreceipt" => transactions::receipt(handle, params),
-        "getmempoolinfo" => transactions::mempool_info(handle).await,
-        "getrawmempool" => transactions::mempool(handle).await,
         "estimatefee" => transactions::estimate_fee(handle, params),
         "getbalance" => coins::balance(handle, params),
         "getbalances" => coins::balances(handle, params),
@@ -53,17 +81,9 @@ pub(super) async fn call(
         "validateaddress" => coins::validate_address(handle, params),
         "masternodelist" => Ok(node::masternodes(handle)),
         "masternodestatus" => node::masternode(handle, params),
-        "getconsensusinfo" => node::consensus(handle).await,
         "getnetworkinfo" => Ok(node::network(handle)),
-        "getpeerinfo" => node::peers(handle).await,
         "uptime" => Ok(json!(handle.uptime_ms())),
-        "rpc.discover" => Ok(table::discover()),
-        "stop" => {
-            handle.stop();
-            Ok(json!("stopping"))
-        }
-        // The socket answers these before they come here.
-        "subscribe" | "unsubscribe" if !caller.over_socket => Err(RpcError::needs_socket()),
+        "rpc.discover" => Ok(document::openrpc()),
         _ => Err(RpcError::unknown_method(name)),
     }
 }

@@ -7,7 +7,7 @@ use timecoin_core::keys::PublicKey;
 use timecoin_core::peer::handshake::PROTOCOL_VERSION;
 
 use crate::handle::NodeHandle;
-use crate::rpc::error::RpcError;
+use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::params::Params;
 use crate::rpc::render;
 
@@ -25,7 +25,9 @@ pub(super) fn masternodes(handle: &NodeHandle) -> Value {
 pub(super) fn masternode(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
     let state = handle.state.load_full();
     let text: String = params.required("masternode")?;
-    let by_id = text.parse::<MasternodeId>().ok().and_then(|id| state.registry.node(&id));
+    let wrong = |error| RpcError::params(format!("parameter masternode: {error}"));
+    let id: MasternodeId = text.parse().map_err(wrong)?;
+    let by_id = state.registry.node(&id);
     let by_key = || text.parse::<PublicKey>().ok().and_then(|key| state.registry.of_operator(&key));
     let node = by_id.or_else(by_key).ok_or_else(|| RpcError::not_found("masternode"))?;
     let mut shown = render::masternode(handle.chain.spec.consensus.network, node, &state);
@@ -36,7 +38,7 @@ pub(super) fn masternode(handle: &NodeHandle, params: &mut Params) -> Result<Val
 pub(super) async fn consensus(handle: &NodeHandle) -> Result<Value, RpcError> {
     let (state, quarantine, votes) =
         handle.ask(|node| (node.consensus(), node.quarantine(), node.vote_count())).await?;
-    let state = state.ok_or_else(RpcError::stopped)?;
+    let state = state.ok_or_else(|| RpcError::of(Kind::Stopped))?;
     let proposer = handle.state.load().validators.validator(state.proposer).map(|member| member.key);
     Ok(json!({
         "height": state.height,
@@ -73,6 +75,7 @@ pub(super) async fn peers(handle: &NodeHandle) -> Result<Value, RpcError> {
             "height": peer.height,
             "round_trip_ms": peer.round_trip_ms,
             "role": session.map(|session| format!("{:?}", session.info.role).to_lowercase()),
+            "listen": session.and_then(|session| session.info.listen.clone()),
             "outbound": session.map(|session| session.outbound),
             "since": session.map(|session| session.since),
         })

@@ -23,7 +23,7 @@ pub(super) fn info(handle: &NodeHandle) -> Result<Value, RpcError> {
     Ok(json!({
         "chain": handle.chain.id,
         "name": spec.name,
-        "network": spec.network,
+        "network": render::network(spec.network),
         "genesis_time": spec.genesis_time,
         "blocks": state.height(),
         "bestblockhash": state.id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use timecoin_core::codec::{decode, encode};
 use timecoin_core::hash::{TxId, hex_to_vec, to_hex};
-use timecoin_core::node::{Notice, TransactionPhase};
+use timecoin_core::node::{Node, Notice, TransactionPhase};
 use timecoin_core::receipt::{Payment, Receipt};
 use timecoin_core::schema::TransactionPlace;
 use timecoin_core::transaction::{SignedTransaction, fee_min};
@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use crate::handle::NodeHandle;
-use crate::rpc::error::RpcError;
+use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::params::Params;
 use crate::rpc::query::{Reader, trace};
 use crate::rpc::render;
@@ -133,14 +133,14 @@ pub(super) async fn wait(handle: &NodeHandle, params: &mut Params) -> Result<Val
                 }
                 // Some were missed: look.
                 Err(RecvError::Lagged(_)) => true,
-                Err(RecvError::Closed) => return Err(RpcError::stopped()),
+                Err(RecvError::Closed) => return Err(RpcError::of(Kind::Stopped)),
             };
             if let Some(place) = if arrived { place(handle)? } else { None } {
                 return finalized(handle, txid, place);
             }
         }
     };
-    timeout(Duration::from_millis(limit), done).await.unwrap_or_else(|_| Err(RpcError::timeout()))
+    timeout(Duration::from_millis(limit), done).await.unwrap_or_else(|_| Err(RpcError::of(Kind::Timeout)))
 }
 
 pub(super) fn receipt(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
@@ -156,8 +156,8 @@ pub(super) fn receipt(handle: &NodeHandle, params: &mut Params) -> Result<Value,
         let (anchor, trace) = trace(handle, &reader, place.height)?;
         Receipt::under_trace(&anchor, &trace, None, payment)
     };
-    let receipt =
-        receipt.ok_or_else(|| RpcError::too_large("the way from genesis is too long for one receipt"))?;
+    let receipt = receipt
+        .ok_or_else(|| RpcError::new(Kind::TooLarge, "the way from genesis is too long for one receipt"))?;
     Ok(json!({
         "txid": txid,
         "at": render::at(&block.header),
@@ -167,9 +167,13 @@ pub(super) fn receipt(handle: &NodeHandle, params: &mut Params) -> Result<Value,
 }
 
 pub(super) async fn mempool_info(handle: &NodeHandle) -> Result<Value, RpcError> {
-    let (size, bytes) = handle.ask(|node| (node.mempool().len(), node.mempool().bytes())).await?;
+    let figures =
+        |node: &Node| (node.mempool().len(), node.mempool().bytes(), node.mempool().limits().bytes_max);
+    let (size, bytes, bytes_max) = handle.ask(figures).await?;
     let rules = handle.chain.spec.consensus.rules(handle.state.load().height().next());
-    Ok(json!({ "size": size, "bytes": bytes, "fee_per_kb_min": rules.fee_per_kb_min }))
+    Ok(
+        json!({ "size": size, "bytes": bytes, "bytes_max": bytes_max, "fee_per_kb_min": rules.fee_per_kb_min }),
+    )
 }
 
 pub(super) async fn mempool(handle: &NodeHandle) -> Result<Value, RpcError> {
