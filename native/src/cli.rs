@@ -28,6 +28,7 @@ use crate::http::BindError;
 use crate::identity::IdentityError;
 use crate::run::{StartError, StopReason};
 use crate::store::StoreError;
+use crate::tls::TlsError;
 use crate::wallet::{WalletError, address_code};
 use timecoin_core::address::AddressError;
 use timecoin_core::driver::{DriverError, ReindexError};
@@ -153,6 +154,9 @@ pub(crate) fn config_code(error: &ConfigError) -> &'static str {
         ConfigError::UnknownKey { .. } => "config-unknown-key",
         ConfigError::Value { .. } => "config-value",
         ConfigError::Spec { .. } => "chain-spec",
+        ConfigError::Tls(TlsError::Unreadable { .. }) => "tls-unreadable",
+        ConfigError::Tls(TlsError::Absent { .. }) => "tls-absent",
+        ConfigError::Tls(TlsError::Unusable { .. }) => "tls-unusable",
         ConfigError::NoHome => "no-home",
     }
 }

@@ -19,6 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::tls::{Carrier, Trust};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest call: waiting for finality takes as long as it takes, but not for ever.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -85,12 +87,29 @@ impl Client {
     /// # Errors
     /// If nobody answers there.
     pub async fn connect(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
-        let (request, host, port) = request(url, token)?;
+        Self::connect_trusting(url, token, &Trust::default()).await
+    }
+
+    /// The same, also to `https://host:port` (or `wss://`), where these certificates are believed.
+    ///
+    /// # Errors
+    /// If nobody answers there, or another.
+    pub async fn connect_trusting(
+        url: &str,
+        token: Option<&str>,
+        trust: &Trust,
+    ) -> Result<Self, ClientError> {
+        let Target { request, host, port, secure } = target(url, token)?;
         let unreachable = |reason: String| ClientError::Unreachable { url: url.to_owned(), reason };
         let connecting = async {
             let stream = TcpStream::connect((host.as_str(), port)).await;
             let stream = stream.map_err(|error| unreachable(error.kind().to_string()))?;
             stream.set_nodelay(true).map_err(|error| unreachable(error.kind().to_string()))?;
+            let stream: Box<dyn Carrier> = if secure {
+                trust.connect(&host, stream).await.map_err(|failure| unreachable(failure.to_string()))?
+            } else {
+                Box::new(stream)
+            };
             let config = WebSocketConfig::default()
                 .max_message_size(Some(ANSWER_SIZE_MAX))
                 .max_frame_size(Some(ANSWER_SIZE_MAX));
@@ -146,7 +165,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Moves requests out and answers in, until either side is gone.
 async fn serve(
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Carrier>>,
     mut requests: mpsc::Receiver<String>,
     pending: Pending,
     notifications: broadcast::Sender<Value>,
@@ -194,11 +213,23 @@ fn take(text: &str, pending: &Pending, notifications: &broadcast::Sender<Value>)
     }
 }
 
-fn request(url: &str, token: Option<&str>) -> Result<(Request, String, u16), ClientError> {
+/// Where a URL leads, and what to ask for there.
+struct Target {
+    request: Request,
+    host: String,
+    port: u16,
+    secure: bool,
+}
+
+fn target(url: &str, token: Option<&str>) -> Result<Target, ClientError> {
     let wrong = || ClientError::Url { url: url.to_owned() };
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://")).unwrap_or(url);
+    let secure = url.starts_with("https://") || url.starts_with("wss://");
+    let rest = ["http://", "ws://", "https://", "wss://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let rest = rest.unwrap_or(url);
     let authority = rest.split('/').next().unwrap_or_default();
-    let mut request = format!("ws://{authority}/rpc").into_client_request().map_err(|_| wrong())?;
+    let mut request = format!("{}://{authority}/rpc", if secure { "wss" } else { "ws" })
+        .into_client_request()
+        .map_err(|_| wrong())?;
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().map_err(|_| wrong())?;
         request.headers_mut().insert("authorization", value);
@@ -206,7 +237,7 @@ fn request(url: &str, token: Option<&str>) -> Result<(Request, String, u16), Cli
     let port = request.uri().port_u16().ok_or_else(wrong)?;
     let host = request.uri().host().ok_or_else(wrong)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok((request, host, port))
+    Ok(Target { request, host, port, secure })
 }
 
 #[cfg(test)]
@@ -221,11 +252,13 @@ mod tests {
             ("ws://node.example:1/rpc", Some(("node.example", 1))),
             ("http://[::1]:5", Some(("::1", 5))),
             ("http://node.example", None),
-            ("https://node.example:1", None),
+            ("https://node.example:1", Some(("node.example", 1))),
+            ("wss://node.example", None),
+            ("ftp://node.example:1", None),
             ("", None),
         ];
         for (url, expected) in cases {
-            let parsed = request(url, Some("secret")).ok().map(|(_, host, port)| (host, port));
+            let parsed = target(url, Some("secret")).ok().map(|target| (target.host, target.port));
             assert_eq!(parsed, expected.map(|(host, port)| (host.to_owned(), port)), "{url}");
         }
     }

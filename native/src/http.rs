@@ -23,10 +23,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::health::Status;
 use crate::net::{Network, Slots, is_set, upgrade};
+use crate::tls::{Carrier, ServerTls};
 
 /// How long requests that are being answered may take when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,11 +128,12 @@ async fn health(State(p2p): State<P2pState>) -> Response {
     (code, headers, report.to_string()).into_response()
 }
 
-/// Serves `router` until `shutdown` resolves; then finishes what is being answered, within five seconds.
+/// Serves `router`, over TLS where there is a certificate, until `shutdown` resolves; then finishes what is being answered, within five seconds.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: HttpLimits,
+    tls: Option<ServerTls>,
     shutdown: impl Future<Output = ()>,
 ) {
     let router = router.layer(map_response(no_sniffing));
@@ -145,7 +148,9 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, remote)) => match slots.take(remote.ip()) {
                     Ok(slot) => {
-                        let serving = connection(stream, remote.ip(), router.clone(), limits.head_timeout, stopping.subscribe());
+                        let acceptor = tls.as_ref().map(ServerTls::acceptor);
+                        let (router, stopping) = (router.clone(), stopping.subscribe());
+                        let serving = connection(stream, acceptor, remote.ip(), router, limits.head_timeout, stopping);
                         connections.spawn(async move {
                             serving.await;
                             drop(slot);
@@ -171,6 +176,7 @@ pub async fn serve(
 /// One HTTP connection, to its end or until it becomes a WebSocket.
 async fn connection(
     stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
     ip: IpAddr,
     router: Router,
     head_timeout: Duration,
@@ -178,6 +184,14 @@ async fn connection(
 ) {
     // Without it a small answer may wait for the peer's acknowledgement; that it cannot be set breaks nothing.
     let _ = stream.set_nodelay(true);
+    let stream: Box<dyn Carrier> = match acceptor {
+        None => Box::new(stream),
+        Some(acceptor) => match timeout(head_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(error)) => return debug!(%ip, %error, "no TLS session"),
+            Err(_) => return debug!(%ip, "no TLS session in time"),
+        },
+    };
     let service = TowerToHyperService::new(router.layer(Extension(RemoteIp(ip))));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -16,5 +16,6 @@ pub mod routes;
 pub mod rpc;
 pub mod run;
 pub mod store;
+pub mod tls;
 pub mod wallet;
 pub mod web;

@@ -14,6 +14,9 @@ use crate::metrics::Metrics;
 use crate::rpc::{self, RpcConfig};
 use crate::web;
 
+/// A shorter token is guessed.
+const TOKEN_SIZE_MIN: usize = 16;
+
 /// The routes of a node that is about to start.
 pub struct Routes {
     rpc: RpcConfig,
@@ -31,6 +34,11 @@ pub fn prepare(config: &Config) -> Result<Routes, ConfigError> {
     };
     let web = config.web.as_deref().map(|folder| web::router(folder).map_err(unreadable(folder)));
     let token = token(&config.rpc.token).map_err(unreadable(&config.rpc.token))?;
+    if token.len() < TOKEN_SIZE_MIN {
+        let (key, value) = ("rpc_token", config.rpc.token.display().to_string());
+        let expected = "the file must hold at least 16 letters; remove it, and the node makes one";
+        return Err(ConfigError::Value { key, value, expected });
+    }
     let rpc = RpcConfig {
         token: Some(token),
         hosts: config.rpc.hosts.clone(),

@@ -38,6 +38,7 @@ use crate::http::{self, BindError, HttpLimits, P2pState};
 use crate::identity::{self, IdentityError};
 use crate::net::{self, NetConfig, Network};
 use crate::store::{FileStore, Options, StoreError};
+use crate::tls::{ServerTls, Trust};
 
 /// Jobs and questions waiting for the node.
 const WORK_MAX: usize = 512;
@@ -67,6 +68,10 @@ pub struct RunConfig {
     pub operator: Option<Operator>,
     /// What may wait for a block.
     pub mempool: MempoolLimits,
+    /// The certificate of the port, where it speaks TLS.
+    pub tls: Option<ServerTls>,
+    /// Whose certificates are believed at `wss://` addresses.
+    pub trust: Trust,
     /// What bounds the network.
     pub net: net::Limits,
     /// What bounds the HTTP server.
@@ -171,6 +176,7 @@ pub async fn start(
         chain: config.chain.id,
         role: if config.operator.is_some() { Role::Validator } else { Role::Full },
         listen: config.advertise.clone(),
+        trust: config.trust.clone(),
         limits: config.net.clone(),
     });
     network.set_height(node.state().height().0);
@@ -247,8 +253,9 @@ pub async fn start(
     });
     let router = http::router(P2pState { network, health }).merge(routes(&handle));
     let asked = handle.clone();
-    let server =
-        tokio::spawn(http::serve(listener, router, config.http, async move { asked.stopping().await }));
+    let server = tokio::spawn(http::serve(listener, router, config.http, config.tls, async move {
+        asked.stopping().await
+    }));
     Ok(Running { handle, address, ended: has_ended, tasks, server })
 }
 

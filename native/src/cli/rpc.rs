@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::{CliError, block_on, print};
 use crate::client::Client;
+use crate::config::ConfigError;
 use crate::rpc::document;
+use crate::tls::Trust;
 
 /// Which node to talk to.
 #[derive(Args, Clone, Debug)]
@@ -18,13 +20,18 @@ pub(super) struct NodeAddress {
     /// File with the token that spending and administering calls need
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
+    /// Believe the certificates of the authorities in this PEM file, for a node at https://
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_ca: Option<PathBuf>,
 }
 
 impl NodeAddress {
     pub(super) async fn connect(&self) -> Result<Client, CliError> {
         let unreadable = |error| CliError::System { what: "cannot read the token file", error };
         let token = self.token_file.as_ref().map(std::fs::read_to_string).transpose().map_err(unreadable)?;
-        Ok(Client::connect(&self.node, token.as_deref().map(str::trim)).await?)
+        let trust = self.tls_ca.as_deref().map(Trust::of_file).transpose().map_err(ConfigError::from)?;
+        let token = token.as_deref().map(str::trim);
+        Ok(Client::connect_trusting(&self.node, token, &trust.unwrap_or_default()).await?)
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::net::{Limits, NetConfig};
+use crate::tls::Trust;
 
 fn routes() -> Router {
     let config = NetConfig {
@@ -14,6 +15,7 @@ fn routes() -> Router {
         chain: ChainId::default(),
         role: Role::Full,
         listen: None,
+        trust: Trust::default(),
         limits: Limits::default(),
     };
     let (network, _events) = Network::new(config);
@@ -32,7 +34,7 @@ async fn start(limits: HttpLimits) -> (SocketAddr, oneshot::Sender<()>, tokio::t
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let serving = serve(listener, routes(), limits, async { _ = stopped.await });
+    let serving = serve(listener, routes(), limits, None, async { _ = stopped.await });
     (address, stop, tokio::spawn(serving))
 }
 

@@ -28,6 +28,8 @@ use timecoin_core::peer::session::SessionError;
 use timecoin_core::time::Time;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::tls::{self, Trust};
+
 pub(crate) use listen::upgrade;
 pub use outbox::{Outbox, SendError};
 use registry::Registry;
@@ -92,6 +94,8 @@ pub struct NetConfig {
     pub role: Role,
     /// The URL it tells peers, if they can reach it.
     pub listen: Option<String>,
+    /// Whose certificates are believed at `wss://` addresses.
+    pub trust: Trust,
     /// The bounds.
     pub limits: Limits,
 }
@@ -176,14 +180,17 @@ pub enum DisconnectReason {
 }
 
 /// Why no session began.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConnectError {
-    /// Not a `ws://host[:port]/path` URL.
-    #[error("not a ws:// URL")]
+    /// Not a `ws://host[:port]/path` URL, or `wss://`.
+    #[error("not a ws:// or wss:// URL")]
     Url,
     /// The host could not be reached.
     #[error("cannot connect: {0}")]
     Unreachable(io::ErrorKind),
+    /// There is no TLS session with the host; with another authority's certificate, see the key `tls_ca`.
+    #[error("TLS: {0}")]
+    Tls(tls::Failure),
     /// What answered does not take a WebSocket there, with its HTTP status if it is HTTP at all.
     #[error("no WebSocket there (HTTP status {0:?})")]
     Upgrade(Option<u16>),

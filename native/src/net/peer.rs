@@ -13,7 +13,6 @@ use timecoin_core::peer::handshake::{
     HANDSHAKE_SIZE_MAX, HandshakeError, Initiator, PeerId, PeerInfo, Refusal, Responder,
 };
 use timecoin_core::peer::session::{MESSAGE_SIZE_MAX, Opener, Sealer, Session};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -25,14 +24,11 @@ use super::outbox::Queue;
 use super::registry::Seat;
 use super::{ConnectError, DisconnectReason, NetEvent, Shared, is_set};
 use crate::clock;
+use crate::tls::Carrier;
 
 /// How long a polite goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const BUFFER_SIZE: usize = 16 << 10;
-
-/// A byte stream that can carry a WebSocket.
-pub(super) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Carrier for S {}
 
 /// The limits of a WebSocket whose messages have at most `message_size_max` bytes.
 fn websocket_config(message_size_max: usize) -> WebSocketConfig {

@@ -31,6 +31,7 @@ fn config(seed: u8, chain: &str, limits: Limits) -> NetConfig {
         chain: ChainId(Tag::new("test").hash(&[chain.as_bytes()])),
         role: Role::Full,
         listen: None,
+        trust: Trust::default(),
         limits,
     }
 }
@@ -42,7 +43,7 @@ impl Node {
         let address = listener.local_addr().unwrap();
         let health = Arc::new(|| async { (Status::Ready, serde_json::Value::Null) }.boxed());
         let routes = router(P2pState { network: network.clone(), health });
-        tokio::spawn(serve(listener, routes, http, std::future::pending()));
+        tokio::spawn(serve(listener, routes, http, None, std::future::pending()));
         Self { network, events, address }
     }
 
@@ -380,11 +381,13 @@ async fn dial_errors_say_what_is_wrong() {
         (format!("ws://{}/nothing", bob.address), ConnectError::Upgrade(Some(404))),
         (format!("ws://{free}/p2p"), ConnectError::Unreachable(io::ErrorKind::ConnectionRefused)),
         (silent_url, ConnectError::Timeout),
-        (format!("wss://{}/p2p", bob.address), ConnectError::Url),
+        (format!("https://{}/p2p", bob.address), ConnectError::Url),
     ];
     for (url, expected) in cases {
         assert_eq!(alice.dial(&url).await, Err(expected), "{url}");
     }
+    let in_the_clear = alice.dial(&format!("wss://{}/p2p", bob.address)).await;
+    assert!(matches!(in_the_clear, Err(ConnectError::Tls(_))), "{in_the_clear:?}");
 }
 
 #[tokio::test]

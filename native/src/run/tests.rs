@@ -51,6 +51,8 @@ impl Cluster {
             peers: Vec::new(),
             operator: None,
             mempool: MempoolLimits::default(),
+            tls: None,
+            trust: Trust::default(),
             net: net::Limits::default(),
             http: HttpLimits::default(),
         }
@@ -178,6 +180,8 @@ async fn what_is_taken_already_is_refused_with_a_reason() {
         peers: Vec::new(),
         operator: None,
         mempool: MempoolLimits::default(),
+        tls: None,
+        trust: Trust::default(),
         net: net::Limits::default(),
         http: HttpLimits::default(),
     };

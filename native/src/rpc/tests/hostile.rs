@@ -163,7 +163,13 @@ async fn seen_from(ip: &str, rpc: RpcConfig) -> (TestNode, SocketAddr, tokio::ta
     let listener = crate::http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving =
-        crate::http::serve(listener, routes, Default::default(), async move { handle.stopping().await });
+        crate::http::serve(
+            listener,
+            routes,
+            Default::default(),
+            None,
+            async move { handle.stopping().await },
+        );
     (node, address, tokio::spawn(serving))
 }
 

@@ -110,6 +110,8 @@ impl TestNode {
             peers: Vec::new(),
             operator: votes.then(|| Operator { key: net.operator.clone(), unused: true }),
             mempool: Default::default(),
+            tls: None,
+            trust: Default::default(),
             net: Default::default(),
             http: Default::default(),
         };

@@ -35,6 +35,7 @@ impl Hostile {
             chain: cluster.chain.id,
             role: Role::Full,
             listen: None,
+            trust: Trust::default(),
             limits,
         });
         let notices = cluster.handle(0).notices();
