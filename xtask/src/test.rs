@@ -94,7 +94,7 @@ fn cargo(workspace: &Workspace, line: &str) -> Result<(), Failure> {
 
 /// Many seeds of whole networks with faults; `cargo xtask sim --seeds 2000` runs more of them.
 fn simulator(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
-    let seeds = if extent == Extent::Fast { 20 } else { 200 };
+    let seeds = if extent == Extent::Fast { 10 } else { 50 };
     cargo(workspace, &format!("run --release --package timecoin-tests --bin sim -- --seeds {seeds}"))
 }
 
