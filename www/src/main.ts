@@ -1,0 +1,11 @@
+import './app.css';
+
+import { mount } from 'svelte';
+
+import App from './App.svelte';
+
+const target = document.getElementById('app');
+if (target !== null) {
+  target.replaceChildren();
+  mount(App, { target });
+}

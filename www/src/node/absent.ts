@@ -1,0 +1,27 @@
+/** What stands in for the light node's package in a build that has none: it says so and verifies nothing. */
+
+import type { BuildInfo, LightNode, ProbeResult, VerifiedReceipt } from './api';
+
+export class TimeCoinError extends Error {
+  code = 'not_in_build';
+  advice = 'Build the web package and the app again.';
+  retry = false;
+}
+
+const WHY = 'This build of the app has no light node in it.';
+
+export async function probe(): Promise<ProbeResult> {
+  return { ok: false, missing: [{ feature: 'light node', why: WHY }] };
+}
+
+export async function connect(): Promise<LightNode> {
+  throw new TimeCoinError(WHY);
+}
+
+export async function buildInfo(): Promise<BuildInfo> {
+  throw new TimeCoinError(WHY);
+}
+
+export async function verifyReceipt(): Promise<VerifiedReceipt> {
+  throw new TimeCoinError('This build of the app has no receipt verifier in it.');
+}

@@ -1,0 +1,296 @@
+/**
+ * The light node's interface, as the page sees it. Amounts are decimal strings in whole coins, heights are numbers,
+ * times are milliseconds since 1970, ids and keys are lower-case hexadecimal.
+ */
+
+export type State =
+  | { kind: 'starting' }
+  | { kind: 'connecting'; peers: number }
+  | { kind: 'syncing'; height: number; target: number; percent: number }
+  | { kind: 'verified' }
+  | { kind: 'stale'; age_ms: number }
+  | { kind: 'offline'; since: number }
+  | { kind: 'failed'; code: string; message: string; advice: string };
+
+export interface Finality {
+  signed_weight: string;
+  total_weight: string;
+  certificates_checked: number;
+  trusted_from: { height: number; block: string; age_ms: number; any_age: boolean };
+}
+
+/** An answer with the block at which it holds, checked in this browser. */
+export interface Answer<T> {
+  value: T;
+  height: number;
+  block: string;
+  time: number;
+  age_ms: number;
+  finality: Finality;
+  verified: true;
+}
+
+export interface Head {
+  height: number;
+  block: string;
+  time: number;
+  supply: string;
+  proposer: string;
+  view: number;
+  transactions: number | null;
+  state_root: string;
+}
+
+/** Proved complete: no coin is left out. */
+export interface Balance {
+  address: string;
+  amount: string;
+  coins: number;
+}
+
+export interface Coin {
+  txid: string;
+  index: number;
+  amount: string;
+  address: string;
+}
+
+export type Phase = 'pending' | 'preprepare' | 'prepare' | 'commit' | 'finalized' | 'dropped';
+
+export interface TransactionView {
+  txid: string;
+  phase: Phase;
+  final: boolean;
+  inputs: Coin[];
+  outputs: Coin[];
+  fee: string;
+  memo: string | null;
+  size: number;
+  expires_at: number;
+  action: unknown;
+  at: { height: number; block: string; time: number; index: number } | null;
+}
+
+/** `verified` only for `finalized`: the phases before it are what a peer says. */
+export interface PhaseChange {
+  txid: string;
+  phase: Phase;
+  after_ms: number;
+  verified: boolean;
+}
+
+/** What a peer did. */
+export interface Evidence {
+  at: number;
+  peer: string;
+  url: string;
+  kind: string;
+  height: number | null;
+  detail: string;
+}
+
+export interface Receipt {
+  txid: string;
+  json: string;
+  text: string;
+  bytes: Uint8Array;
+}
+
+export interface PeerView {
+  url: string;
+  key: string | null;
+  state: 'dialling' | 'connected' | 'waiting' | 'banned';
+  height: number | null;
+  rtt_ms: number | null;
+  retry_at: number | null;
+}
+
+export interface ProbeResult {
+  ok: boolean;
+  missing: { feature: string; why: string }[];
+}
+
+export interface BuildInfo {
+  version: string;
+  wasm_sha256: string;
+  bytes: number;
+}
+
+export interface NodeInfo {
+  restarts: number;
+  leader: boolean;
+  tabs: number;
+  storage: {
+    used: number;
+    quota: number | null;
+    persisted: boolean;
+    problem: null | { code: string; message: string };
+  };
+  build: BuildInfo;
+}
+
+export interface BlockView {
+  height: number;
+  block: string;
+  time: number;
+  proposer: string;
+  view: number;
+  supply: string;
+  transactions: TransactionView[];
+  certificate: Certificate | null;
+  previous: string;
+}
+
+export interface Certificate {
+  view: number;
+  signers: { key: string; weight: string }[];
+  signed_weight: string;
+  total_weight: string;
+}
+
+export interface Masternode {
+  id: string;
+  operator: string;
+  owner: string;
+  tier: 'bronze' | 'silver' | 'gold';
+  class: string;
+  weight: string;
+  status: string;
+  registered_at: number;
+}
+
+export interface LightNode {
+  state(): AsyncIterable<State>;
+  heads(): AsyncIterable<Answer<Head>>;
+  head(): Promise<Answer<Head>>;
+  balance(address: string): Promise<Answer<Balance>>;
+  coins(address: string): Promise<Answer<Coin[]>>;
+  block(heightOrId: number | string): Promise<Answer<BlockView>>;
+  transaction(txid: string): Promise<Answer<TransactionView>>;
+  masternodes(): Promise<Answer<Masternode[]>>;
+  submit(hex: string): Promise<string>;
+  waitFinal(txid: string, options?: { timeout_ms?: number; signal?: AbortSignal }): Promise<Answer<TransactionView>>;
+  phases(txid: string): AsyncIterable<PhaseChange>;
+  receipt(txid: string): Promise<Receipt>;
+  evidence(): AsyncIterable<Evidence>;
+  peers(): AsyncIterable<PeerView[]>;
+  info(): Promise<NodeInfo>;
+  wallet: WalletApi;
+  close(): Promise<void>;
+}
+
+export interface WalletStatus {
+  exists: boolean;
+  unlocked: boolean;
+  backed_up: boolean;
+  lock_at: number | null;
+}
+
+export interface Payment {
+  to: string;
+  amount: string | 'max';
+  memo?: string;
+  fee_per_kb?: number;
+}
+
+export interface Quote {
+  amount: string;
+  fee: string;
+  total: string;
+  inputs: number;
+  size: number;
+}
+
+export interface WalletAddress {
+  address: string;
+  label: string;
+  used: boolean;
+  amount: string | null;
+}
+
+export interface WalletView {
+  height: number;
+  total: string | null;
+  spendable: string | null;
+  pending: string;
+  locked: string;
+  verified: boolean;
+  age_ms: number | null;
+  scanning: { height: number; target: number } | null;
+  complete: boolean;
+}
+
+export interface HistoryEntry {
+  txid: string;
+  height: number;
+  time: number;
+  kind: 'received' | 'sent' | 'self' | 'reward' | 'masternode';
+  amount: string;
+  fee: string | null;
+  counterparties: string[];
+  memo: string | null;
+}
+
+export interface History {
+  from: number;
+  complete: boolean;
+  entries: HistoryEntry[];
+}
+
+/** All secrets stay in the Worker. */
+export interface WalletApi {
+  status(): Promise<WalletStatus>;
+  create(password: string): Promise<{ words: string[] }>;
+  restore(words: string, password: string, from_height?: number): Promise<void>;
+  confirmBackup(positions: { at: number; word: string }[]): Promise<void>;
+  unlock(password: string, minutes?: number): Promise<void>;
+  lock(): Promise<void>;
+  words(password: string): Promise<string[]>;
+  forget(password: string): Promise<void>;
+  address(): Promise<string>;
+  newAddress(label?: string): Promise<string>;
+  addresses(): Promise<WalletAddress[]>;
+  watch(): AsyncIterable<WalletView>;
+  history(): Promise<Answer<History>>;
+  quote(pay: Payment): Promise<Quote>;
+  send(pay: Payment): Promise<{ txid: string }>;
+}
+
+export interface Checkpoint {
+  height: number;
+  block: string;
+  validators: string;
+  time: number;
+}
+
+/** What a receipt proved, and what was trusted for it. */
+export interface VerifiedReceipt {
+  txid: string;
+  outputs: { address: string; amount: string }[];
+  memo: string | null;
+  height: number;
+  block: string;
+  time: number;
+  final_height: number;
+  signed_weight: string | null;
+  total_weight: string | null;
+  anchor: Checkpoint;
+  anchor_age_ms: number;
+}
+
+export interface ConnectOptions {
+  spec: string;
+  peers: string[];
+  anyAge?: boolean;
+  checkpoint?: object;
+  store?: string;
+  workerUrl?: URL;
+  wasmUrl?: URL;
+}
+
+export interface VerifyOptions {
+  anchors: Checkpoint[];
+  spec: string;
+  now?: number;
+  anyAge?: boolean;
+}

@@ -1,0 +1,41 @@
+/** The light node of the npm package, started in its Worker. The only file of the app that loads the package. */
+
+import type { BuildInfo, LightNode, VerifiedReceipt, VerifyOptions } from './api';
+import { NodeError } from './errors';
+
+/** The chain spec that the serving node publishes beside the app. */
+async function chainSpec(base: URL): Promise<string> {
+  const response = await fetch(new URL('spec.toml', base), { cache: 'no-cache' }).catch(() => null);
+  const spec = response?.ok === true ? await response.text() : '';
+  // A host that knows no such file may answer with the app's own page.
+  if (spec === '' || spec.trimStart().startsWith('<')) {
+    throw new NodeError('no_spec', 'The node does not publish its chain spec.', 'Open the page at a node of this version.', true);
+  }
+  return spec;
+}
+
+/** Starts the light node, or says in words why it cannot run here. */
+export async function openLocal(base: URL): Promise<LightNode> {
+  const { connect, probe } = await import('timecoin');
+  const { ok, missing } = await probe();
+  if (!ok) {
+    const why = missing.map((lack) => lack.why).join(' ');
+    const code = missing[0]?.feature === 'light node' ? 'not_in_build' : 'cannot_run_here';
+    throw new NodeError(code, why, 'Nothing on this page is checked by your browser. Use a browser that allows WebAssembly and Workers here.');
+  }
+  const relay = new URL('p2p', base);
+  relay.protocol = relay.protocol === 'https:' ? 'wss:' : 'ws:';
+  return connect({ spec: await chainSpec(base), peers: [relay.href] });
+}
+
+/** The package's build, to compare with a published hash. */
+export async function localBuild(): Promise<BuildInfo> {
+  return (await import('timecoin')).buildInfo();
+}
+
+/** Checks a receipt with the package's small verifier; needs no node and no network. */
+export async function checkReceipt(receipt: string | Uint8Array, options: VerifyOptions): Promise<VerifiedReceipt> {
+  return (await import('timecoin/verifier')).verifyReceipt(receipt, options);
+}
+
+export { chainSpec };
