@@ -3,6 +3,7 @@
 //! Does all its own set-up and needs nothing but Rust and Node. It orders other programs about and checks what
 //! a machine can check; it holds no rule of the chain. No other script is needed to build, test or start anything.
 
+mod browsers;
 mod programs;
 mod setup;
 mod test;
@@ -20,10 +21,11 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   devnet [ARGUMENTS]     build `timecoin` and start a local network (ARGUMENTS: `timecoin devnet --help`)
-  test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds
+  test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone
   sim --seeds N [...]    run the simulator
   bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers
+  browsers [--fast]      the tests in Chromium, Firefox and WebKit; --fast: in Chromium alone
   wasm                   build the WebAssembly module and run its tests under Node
 ";
 
@@ -58,6 +60,8 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
         ("bench", _) => programs::bench(&workspace, rest),
         ("test", []) => test::run_steps(&workspace, test::Extent::Full),
         ("test", [flag]) if flag == "--fast" => test::run_steps(&workspace, test::Extent::Fast),
+        ("browsers", []) => browsers::test(&workspace, test::Extent::Full),
+        ("browsers", [flag]) if flag == "--fast" => browsers::test(&workspace, test::Extent::Fast),
         ("tidy", []) => tidy::run(&workspace),
         ("wasm", []) => wasm::test(&workspace),
         _ => Err(Failure::Usage),

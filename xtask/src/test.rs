@@ -6,12 +6,12 @@
 use std::time::{Duration, Instant};
 
 use crate::workspace::{Failure, Workspace, run};
-use crate::{setup, tidy, wasm};
+use crate::{browsers, setup, tidy, wasm};
 
 /// How much is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Everything that needs no long simulation.
+    /// Everything that needs no long simulation and no second browser.
     Fast,
     /// Everything.
     Full,
@@ -54,6 +54,7 @@ const STEPS: &[Step] = &[
     Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask") },
     Step { name: "simulator", run: simulator },
     Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
+    Step { name: "browsers", run: browsers::test },
 ];
 
 /// Runs every step and reports them all.

@@ -2,14 +2,13 @@
 //!
 //! `wasm-bindgen` is called as a library pinned beside the crate, so no tool of a matching version has to be installed.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup;
-use crate::workspace::{Failure, Workspace, run};
+use crate::workspace::{Failure, Workspace, run, test_files};
 
 /// Builds `timecoin-web` for Node; returns the CommonJS file to `require`.
 fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
@@ -36,13 +35,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
     let module = build(workspace)?;
-    // Named one by one: what `node --test FOLDER` means differs between Node versions.
-    let folder = workspace.root.join("tests").join("wasm");
-    let read = |source| Failure::Read { path: folder.clone(), source };
-    let entries = fs::read_dir(&folder).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
-    let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
-    files.sort();
+    let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");
     run(node
         .args(["--test", "--test-reporter=spec"])

@@ -3,6 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -87,6 +88,17 @@ impl Workspace {
         command.args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         command
     }
+}
+
+/// The `*.test.mjs` files of a folder, in order. Named one by one: what `node --test FOLDER` means differs between
+/// Node versions.
+pub(crate) fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let read = |source| Failure::Read { path: folder.to_path_buf(), source };
+    let entries = fs::read_dir(folder).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
+    let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
+    files.sort();
+    Ok(files)
 }
 
 /// Runs a command to its end, its output passed through.

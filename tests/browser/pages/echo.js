@@ -1,0 +1,2 @@
+// A Worker that sends back what it is sent.
+addEventListener("message", ({ data }) => postMessage(data));

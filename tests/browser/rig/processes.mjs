@@ -1,0 +1,75 @@
+// Processes the rig starts: each in a group of its own, so that a browser goes with its driver, and nothing else does.
+
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const OUTPUT_MAX = 20_000;
+const START_MS = 60_000;
+const END_MS = 5_000;
+
+const groups = new Set();
+
+// A test run that dies takes its processes with it.
+process.on("exit", () => groups.forEach((group) => signal(group, "SIGKILL")));
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => process.exit(1));
+
+/** Starts a program as the leader of a new group; `extra` is added to the environment. */
+export function start(program, parameters, extra = {}) {
+  const environment = { ...process.env, ...extra };
+  const child = spawn(program, parameters, { detached: true, stdio: ["ignore", "pipe", "pipe"], env: environment });
+  const running = { program, child, output: "", group: child.pid, failure: null };
+  const keep = (text) => (running.output = (running.output + text).slice(-OUTPUT_MAX));
+  child.stdout.setEncoding("utf8").on("data", keep);
+  child.stderr.setEncoding("utf8").on("data", keep);
+  child.on("error", (error) => (running.failure = error));
+  if (child.pid !== undefined) groups.add(child.pid);
+  return running;
+}
+
+/** Asks again until there is an answer; fails with the program's output when it ends, or after a minute. */
+export async function ready(running, probe) {
+  for (const begun = Date.now(); Date.now() - begun < START_MS; await sleep(20)) {
+    if (running.failure !== null) throw new Error(`${running.program} does not start: ${running.failure.message}`);
+    const answer = await probe(running);
+    if (answer !== null) return answer;
+    if (running.child.exitCode !== null) break;
+  }
+  throw new Error(`${running.program} is not ready. It wrote:\n${running.output}`);
+}
+
+/** Ends a program and whatever it started: politely, then not. */
+export async function end(running) {
+  if (!groups.has(running.group)) return;
+  signal(running.group, "SIGTERM");
+  const begun = Date.now();
+  while (lives(running.group) && Date.now() - begun < END_MS) await sleep(20);
+  signal(running.group, "SIGKILL");
+  groups.delete(running.group);
+}
+
+/** A port of the loopback interface that was free a moment ago, for programs that cannot choose one themselves. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function signal(group, name) {
+  try {
+    process.kill(-group, name);
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+}
+
+function lives(group) {
+  try {
+    process.kill(-group, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

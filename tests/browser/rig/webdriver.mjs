@@ -1,0 +1,112 @@
+// Firefox and WebKitGTK through the WebDriver protocol, each by its own driver program.
+
+import { writeFile } from "node:fs/promises";
+
+import { Builder } from "./packages.mjs";
+import { end, freePort, ready, start } from "./processes.mjs";
+
+const FIREFOX = "/usr/bin/firefox-esr";
+const WEBKIT = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
+const SCRIPT_MS = 600_000;
+
+/** Starts Firefox; with `profile`, on a folder that outlives it. */
+export async function launchFirefox({ profile } = {}) {
+  const server = start("geckodriver", ["--host", "127.0.0.1", "--port", "0"]);
+  const port = await ready(server, ({ output }) => output.match(/Listening on 127\.0\.0\.1:(\d+)/)?.[1] ?? null);
+  const options = {
+    binary: FIREFOX,
+    args: ["-headless", ...(profile === undefined ? [] : ["-profile", profile])],
+    prefs: { "datareporting.policy.dataSubmissionEnabled": false, "app.update.disabledForTesting": true },
+  };
+  return session("firefox", port, { browserName: "firefox", "moz:firefoxOptions": options }, [server]);
+}
+
+/** Starts WebKitGTK's MiniBrowser on a display of its own. Its profile always ends with it. */
+export async function launchWebkit() {
+  const display = start("Xvfb", ["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]);
+  const number = await ready(display, ({ output }) => output.match(/^(\d+)\n/m)?.[1] ?? null);
+  const port = await freePort();
+  const server = start("dbus-run-session", ["--", "WebKitWebDriver", `--port=${port}`], {
+    DISPLAY: `:${number}`,
+    // Without WEBKIT_DISABLE_COMPOSITING_MODE: that one makes screenshots wait for ever.
+    LIBGL_ALWAYS_SOFTWARE: "1",
+    WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
+  });
+  const status = () => fetch(`http://127.0.0.1:${port}/status`).then((answer) => answer.ok || null, () => null);
+  await ready(server, status);
+  const options = { binary: WEBKIT, args: ["--automation"] };
+  const wanted = { browserName: "MiniBrowser", "webkitgtk:browserOptions": options };
+  return session("webkit", port, wanted, [server, display]);
+}
+
+async function session(name, port, wanted, processes) {
+  const builder = new Builder().disableEnvironmentOverrides().usingServer(`http://127.0.0.1:${port}`);
+  let driver;
+  try {
+    driver = await builder.withCapabilities(wanted).build();
+    await driver.manage().setTimeouts({ script: SCRIPT_MS });
+  } catch (error) {
+    for (const running of processes) await end(running);
+    throw error;
+  }
+  // WebDriver has one current window for all callers, so calls take turns.
+  let turn = Promise.resolve();
+  const inTurn = (work) => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
+  };
+  // A browser starts with one empty window: the first page takes it, and the last leaves it, for the session ends
+  // with its last window.
+  const idle = [await driver.getWindowHandle()];
+  const leave = async (handle) => {
+    if ((await driver.getAllWindowHandles()).length > 1) return driver.close();
+    await driver.get("about:blank");
+    idle.push(handle);
+  };
+  return {
+    name,
+    open: (url) =>
+      inTurn(async () => {
+        let handle = idle.pop();
+        await driver.switchTo().window(handle ?? (await driver.getAllWindowHandles())[0]);
+        if (handle === undefined) {
+          // Tabs would hide each other.
+          await driver.switchTo().newWindow("window");
+          handle = await driver.getWindowHandle();
+        }
+        await driver.get(url);
+        return page(driver, handle, inTurn, leave);
+      }),
+    async close() {
+      await driver.quit().catch(() => {});
+      for (const running of processes) await end(running);
+    },
+  };
+}
+
+function page(driver, handle, inTurn, leave) {
+  const here = (work) =>
+    inTurn(async () => {
+      await driver.switchTo().window(handle);
+      return work();
+    });
+  return {
+    evaluate: (run, ...given) =>
+      here(async () => {
+        const script = `
+          const answer = arguments[arguments.length - 1];
+          (async () => (${run})(...${JSON.stringify(given)}))().then(
+            (value) => answer({ value }),
+            (error) => answer({ failure: String(error?.stack ? error + "\\n" + error.stack : error) }),
+          );`;
+        const { value, failure } = await driver.executeAsyncScript(script);
+        if (failure !== undefined) throw new Error(failure);
+        return value ?? undefined;
+      }),
+    goto: (url) => here(() => driver.get(url)),
+    screenshot: (path) => here(async () => writeFile(path, await driver.takeScreenshot(), "base64")),
+    close: () => here(() => leave(handle)),
+    log: () => [],
+  };
+}

@@ -1,0 +1,111 @@
+//! The tests in real browsers: what they need installed, and their start under Node.
+//!
+//! The rig and its tests are `tests/browser/`; which browsers they drive is decided here.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::setup;
+use crate::test::Extent;
+use crate::workspace::{Failure, Workspace, run, test_files};
+
+/// A program the tests start, and the Debian package it comes in.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    extent: Extent,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { name: "chromium", package: "chromium", extent: Extent::Fast },
+    Program { name: "firefox-esr", package: "firefox-esr", extent: Extent::Full },
+    Program { name: "WebKitWebDriver", package: "webkit2gtk-driver", extent: Extent::Full },
+    Program { name: "Xvfb", package: "xvfb", extent: Extent::Full },
+    Program { name: "dbus-run-session", package: "dbus", extent: Extent::Full },
+];
+
+/// Runs every test under `tests/browser/`: in Chromium alone, or in all three browsers.
+pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
+    set_up(workspace, extent)?;
+    let files = test_files(&workspace.root.join("tests").join("browser"))?;
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(files);
+    node.current_dir(&workspace.root).env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+    if extent == Extent::Fast {
+        node.env("TIMECOIN_BROWSERS", "chromium");
+    }
+    run(&mut node)
+}
+
+/// Installs what is missing, and says so.
+fn set_up(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
+    setup::node()?;
+    let wanted = PROGRAMS.iter().filter(|program| extent == Extent::Full || program.extent == Extent::Fast);
+    let missing: Vec<&str> =
+        wanted.filter(|program| !is_on_path(program.name)).map(|program| program.package).collect();
+    if !missing.is_empty() {
+        println!("set-up: installing {} by apt-get", missing.join(", "));
+        let mut install = Command::new("apt-get");
+        install.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
+        install.env("DEBIAN_FRONTEND", "noninteractive");
+        // The lists of packages may be missing, or older than what is to be had.
+        if run(&mut install).is_err() {
+            run(Command::new("apt-get").args(["update", "--quiet"]))?;
+            run(&mut install)?;
+        }
+    }
+    if extent == Extent::Full && !is_on_path("geckodriver") {
+        println!("set-up: building geckodriver, which Debian has no package of (some minutes)");
+        run(&mut workspace.cargo(["install", "geckodriver", "--locked", "--quiet"]))?;
+    }
+    node_modules(&workspace.root.join("www"))
+}
+
+/// Installs a folder's locked development packages, unless they are there and no older than the lockfile.
+pub(crate) fn node_modules(folder: &Path) -> Result<(), Failure> {
+    let lockfile = modified(&folder.join("package-lock.json"))?;
+    // npm writes this file last.
+    let installed = modified(&folder.join("node_modules").join(".package-lock.json"))?;
+    if lockfile.is_none() || installed >= lockfile {
+        return Ok(());
+    }
+    println!("set-up: installing the packages of {}", folder.display());
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+}
+
+fn modified(path: &Path) -> Result<Option<SystemTime>, Failure> {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(time) => Ok(Some(time)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Failure::Read { path: path.to_path_buf(), source }),
+    }
+}
+
+fn is_on_path(program: &str) -> bool {
+    let folders: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_for_on_the_path() {
+        assert!(is_on_path("cargo"));
+        assert!(!is_on_path("no-such-program-anywhere"));
+    }
+
+    #[test]
+    fn a_folder_without_lockfile_needs_no_packages() {
+        assert_eq!(
+            modified(Path::new("no-such-folder/package-lock.json")).expect("absent is no failure"),
+            None
+        );
+        node_modules(Path::new("no-such-folder")).expect("there is nothing to install");
+    }
+}
