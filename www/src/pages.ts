@@ -2,12 +2,21 @@
 
 import type { Component } from 'svelte';
 
+import { formatCount } from '@/lib/amount';
+import { shorten } from '@/lib/hash';
+import Address from './pages/Address.svelte';
+import Block from './pages/Block.svelte';
+import Masternodes from './pages/Masternodes.svelte';
+import Network from './pages/Network.svelte';
 import NotFound from './pages/NotFound.svelte';
 import Overview from './pages/Overview.svelte';
+import Transaction from './pages/Transaction.svelte';
 import type { Route } from './state/router.svelte';
 
 export const SECTIONS = [
   { path: '/', name: 'Explorer' },
+  { path: '/masternodes', name: 'Masternodes' },
+  { path: '/network', name: 'Network' },
 ] as const;
 
 export type Section = (typeof SECTIONS)[number]['path'];
@@ -27,10 +36,20 @@ function page(component: unknown, title: string, section: Section | null, props:
 }
 
 export function pageFor({ path }: Route): Page {
-  const [first = ''] = path;
+  const [first = '', second = ''] = path;
   switch (first) {
     case '':
       return page(Overview, 'Explorer', '/');
+    case 'block':
+      return page(Block, `Block ${/^\d+$/.test(second) ? formatCount(Number(second)) : shorten(second)}`, '/', { id: second.toLowerCase() });
+    case 'tx':
+      return page(Transaction, `Transaction ${shorten(second)}`, '/', { id: second.toLowerCase() });
+    case 'address':
+      return page(Address, `Address ${shorten(second)}`, '/', { address: second.toLowerCase() });
+    case 'masternodes':
+      return page(Masternodes, 'Masternodes', '/masternodes');
+    case 'network':
+      return page(Network, 'Network', '/network');
     default:
       return page(NotFound, 'No such page', null);
   }

@@ -192,8 +192,8 @@ export class Remote {
   }
 
   /** What blocks did to an address, newest first. There is no proof that nothing is left out. */
-  async history(address: string, from?: number): Promise<Shown<AddressEvent[]>> {
-    const answer = asObject(await this.#rpc.call('getaddresshistory', { address, count: 50, ...(from === undefined ? {} : { from }) }));
+  async history(address: string, many: number, from?: number): Promise<Shown<AddressEvent[]>> {
+    const answer = asObject(await this.#rpc.call('getaddresshistory', { address, count: many, ...(from === undefined ? {} : { from }) }));
     const events = list(answer, 'reported', (event) => ({
       ...readCoin(event),
       height: count(event, 'height'),
