@@ -2,6 +2,8 @@
 //!
 //! Whether the header itself is final is not checked here; [`crate::light`] does that.
 
+mod question;
+
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
@@ -12,6 +14,11 @@ use crate::state::StateCommitment;
 use crate::state::registry::Registry;
 use crate::state::tree::{OwnerCoinsProof, OwnerProof, ProofError, Summary};
 use crate::transaction::{OutPoint, Output};
+
+pub use question::{
+    BalancesAnswer, FILTERS_MAX, FILTERS_SIZE_MAX, FeeRate, Located, Nothing, OWNERS_MAX, PhaseChange,
+    Question, REFUSAL_SIZE_MAX, Refusal, Reply, SparseBlock, TransactionPhase, WATCHED_MAX,
+};
 
 /// Why an answer does not follow from its header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

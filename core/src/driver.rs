@@ -4,9 +4,11 @@
 //! committing; a failed commit is fatal (drop the node, reopen the store); time never decreases; deadlines are
 //! compared, never counted; every queue is bounded.
 
+mod answer;
 mod reindex;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::block::{Block, Body};
 use crate::codec::{Wire, decode};
@@ -16,6 +18,7 @@ use crate::node::{
 };
 use crate::rows::{Key, ReadSet, Table, Value};
 use crate::schema::{HeaderRow, TipRow, height_key, meta};
+use crate::state::ChainState;
 use crate::state::tree::{PageKey, TreeError};
 use crate::store::{Range, Store};
 use crate::sync::wire::{LightBlock, Query, Response};
@@ -23,6 +26,7 @@ use crate::time::Time;
 use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
+pub use answer::Answerer;
 pub use reindex::{ReindexError, reindex};
 
 /// Why a driver must stop.
@@ -155,9 +159,17 @@ pub async fn scan_all<S: Store>(
     }
 }
 
-/// Answers a peer's question from the store; `None` where there is nothing to say.
-pub async fn serve<S: Store>(store: &S, serve: Serve) -> Result<Option<Message>, S::Error> {
+/// Answers a peer's question from the store and the newest state; `None` where there is nothing to say.
+pub async fn serve<S: Store>(
+    store: &S,
+    latest: impl Fn() -> Arc<ChainState>,
+    serve: Serve,
+) -> Result<Option<Message>, S::Error> {
     match serve {
+        Serve::Ask(id, question) => {
+            let reply = Answerer { store, latest }.answer(&question).await?;
+            Ok(Some(Message::Answer(id, Box::new(reply))))
+        }
         Serve::Block(height) => {
             let block = block(store, height).await?;
             Ok(block.map(|(row, body)| Message::Block(Box::new(Block { header: row.header, body }))))

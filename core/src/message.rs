@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{PhaseChange, Question, Reply, WATCHED_MAX};
 use crate::block::{Block, Body, Header};
 use crate::certificate::Certificate;
 use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode};
@@ -96,6 +97,12 @@ pub enum Message {
     WantPeers,
     /// Where peers take sessions: the sender's own record, news, or the answer to [`Message::WantPeers`].
     Peers(Vec<PeerRecord>),
+    /// A light node asks.
+    Ask(RequestId, Question),
+    /// Answers [`Message::Ask`].
+    Answer(RequestId, Box<Reply>),
+    /// Transactions that the receiver watches moved on.
+    Phases(Vec<PhaseChange>),
 }
 
 /// A request, as [`Message::Busy`] names it.
@@ -107,6 +114,8 @@ pub enum Request {
     Block(BlockId),
     /// A [`Message::Want`].
     Transactions,
+    /// A [`Message::Ask`].
+    Ask(RequestId),
 }
 
 impl Wire for Message {
@@ -136,11 +145,14 @@ pub enum MessageKind {
     Busy,
     WantPeers,
     Peers,
+    Ask,
+    Answer,
+    Phases,
 }
 
 impl MessageKind {
     /// Every kind, by wire tag.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Status,
         Self::Ping,
         Self::Pong,
@@ -160,6 +172,9 @@ impl MessageKind {
         Self::Busy,
         Self::WantPeers,
         Self::Peers,
+        Self::Ask,
+        Self::Answer,
+        Self::Phases,
     ];
 
     /// The most bytes a message of this kind encodes to.
@@ -185,6 +200,9 @@ impl MessageKind {
             Self::Busy => TAG + 32 + 4,
             Self::WantPeers => 0,
             Self::Peers => COUNT + PeerRecord::SIZE_MAX * PEERS_MAX,
+            Self::Ask => RequestId::SIZE_MAX + Question::SIZE_MAX,
+            Self::Answer => RequestId::SIZE_MAX + Reply::SIZE_MAX,
+            Self::Phases => COUNT + PhaseChange::SIZE_MAX * WATCHED_MAX,
         }
     }
 
@@ -229,6 +247,14 @@ impl Message {
         if message.is_bounded() { Ok(message) } else { Err(FrameError::OutOfBounds(kind)) }
     }
 
+    /// Which request a frame claims to answer, without decoding the rest: an asker that knows what it asked for can refuse
+    /// by [`Question::reply_size_max`] what is larger than any answer to it.
+    #[must_use]
+    pub fn answered(frame: &[u8]) -> Option<RequestId> {
+        (MessageKind::of_frame(frame)? == MessageKind::Answer).then_some(())?;
+        Some(RequestId(u64::from_le_bytes(*frame.get(4..)?.first_chunk()?)))
+    }
+
     /// What it is.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
@@ -252,6 +278,9 @@ impl Message {
             Self::Busy { .. } => MessageKind::Busy,
             Self::WantPeers => MessageKind::WantPeers,
             Self::Peers(_) => MessageKind::Peers,
+            Self::Ask(..) => MessageKind::Ask,
+            Self::Answer(..) => MessageKind::Answer,
+            Self::Phases(_) => MessageKind::Phases,
         }
     }
 
@@ -263,6 +292,8 @@ impl Message {
             Self::WantParts { positions, .. } => positions.len() <= IDS_MAX,
             Self::Query(_, query) => query.is_in_bounds(),
             Self::Peers(records) => records.len() <= PEERS_MAX,
+            Self::Ask(_, question) => question.is_in_bounds(),
+            Self::Phases(changes) => changes.len() <= WATCHED_MAX,
             Self::Transactions(list) | Self::Parts { transactions: list, .. } => list.len() <= IDS_MAX,
             Self::Status(_)
             | Self::Ping(_)
@@ -274,6 +305,7 @@ impl Message {
             | Self::Response(..)
             | Self::Busy { .. }
             | Self::WantPeers
+            | Self::Answer(..)
             | Self::Block(_) => true,
         }
     }

@@ -180,6 +180,13 @@ impl Node {
         }
     }
 
+    /// A light node may ask for records; nothing is passed on to it otherwise.
+    pub(super) fn meet_light(&mut self, peer: PeerId) {
+        if let Some(discovery) = &mut self.discovery {
+            discovery.records.join(peer.0);
+        }
+    }
+
     pub(super) fn on_want_peers(&mut self, peer: PeerId, step: &mut Step) {
         let Some(discovery) = &mut self.discovery else { return };
         if !discovery.answered.insert(peer) {

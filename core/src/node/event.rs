@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::answer::Question;
 use crate::block::Block;
 use crate::certificate::Certificate;
 use crate::evidence::Evidence;
 use crate::hash::{BlockId, ChainId, TxId};
 use crate::mempool::AdmissionError;
-use crate::message::{Message, Proposal};
+use crate::message::{Message, Proposal, Request};
 use crate::peer::book::Dial;
 use crate::peer::handshake::{PeerId, PeerInfo};
 use crate::peer::record::VerifiedRecord;
@@ -22,6 +23,8 @@ use crate::time::Time;
 use crate::transaction::{SignedTransaction, TransactionError, VerifiedTransaction};
 use crate::validators::ValidatorSet;
 use crate::vote::{Height, Phase, ViewNumber, Vote};
+
+pub use crate::answer::TransactionPhase;
 
 /// A chain and its id: what every module judges by.
 #[derive(Clone, Debug)]
@@ -158,6 +161,8 @@ pub enum Job {
     Response(PeerId, RequestId, Checked),
     /// Verified transactions from a peer.
     Transactions(PeerId, Vec<Arc<VerifiedTransaction>>),
+    /// A light node's transaction, verified or not.
+    Submitted(PeerId, RequestId, Result<Arc<VerifiedTransaction>, TransactionError>),
     /// A user's transaction, verified or not.
     Submit(Ticket, Result<Arc<VerifiedTransaction>, TransactionError>),
     /// A proposal whose signature, certificates and evidence are verified.
@@ -208,6 +213,7 @@ impl Job {
             | Self::Evidence(peer, _)
             | Self::Parts(peer, ..)
             | Self::Peers(peer, _)
+            | Self::Submitted(peer, ..)
             | Self::Block(Some(peer), ..) => Some(*peer),
             Self::Connected(_)
             | Self::Disconnected(_)
@@ -233,21 +239,6 @@ pub struct CheckedProposal {
     pub evidence: Vec<VerifiedEvidence>,
     /// The parent's certificate.
     pub parent_certificate: Option<VerifiedCertificate>,
-}
-
-/// Where a transaction is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TransactionPhase {
-    /// In the mempool.
-    Pending,
-    /// In a valid proposal of the current view.
-    PrePrepare,
-    /// This node's Prepare is out, or a quorum's is in.
-    Prepare,
-    /// A quorum prepared: Commits are being collected.
-    Commit,
-    /// In a final block.
-    Finalized,
 }
 
 /// News for whoever watches the node: RPC subscribers, pages, metrics.
@@ -328,12 +319,26 @@ pub enum Parting {
 }
 
 /// What a peer is answered from the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serve {
     /// A final block.
     Block(Height),
     /// A range of the chain.
     Range(RequestId, Query),
+    /// A light node's question, from the store and the state.
+    Ask(RequestId, Question),
+}
+
+impl Serve {
+    /// What to tell the peer where it is not served now.
+    #[must_use]
+    pub fn request(&self) -> Option<Request> {
+        match self {
+            Self::Block(_) => None,
+            Self::Range(id, _) => Some(Request::Query(*id)),
+            Self::Ask(id, _) => Some(Request::Ask(*id)),
+        }
+    }
 }
 
 /// What the driver does after the batch is durable.

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::answer::Question;
 use crate::certificate::Certificate;
 use crate::codec::encode;
 use crate::message::{FrameError, Message, MessageKind, Request};
@@ -29,6 +30,10 @@ const TRANSACTION_COST: u64 = 512;
 const BLOCK_COST: u64 = 1 << 20;
 /// What asking for peer records is taken to cost, in records.
 const WANT_PEERS_COST: u64 = 16;
+/// What proving an owner's balance or coin is taken to cost, in bytes: a page is read for it.
+const PROOF_COST: u64 = 4 << 10;
+/// What a header with its filter is taken to cost, in bytes.
+const FILTER_COST: u64 = 1 << 10;
 /// Bytes of a body that cost as much to check as one signature.
 const BODY_BYTES_PER_UNIT: u64 = 1 << 10;
 
@@ -152,6 +157,7 @@ fn request(message: &Message) -> Option<Request> {
         Message::Query(id, _) => Some(Request::Query(*id)),
         Message::WantParts { block, .. } | Message::WantBlock(block) => Some(Request::Block(*block)),
         Message::Want(_) => Some(Request::Transactions),
+        Message::Ask(id, _) => Some(Request::Ask(*id)),
         Message::Status(_)
         | Message::Ping(_)
         | Message::Pong(_)
@@ -166,6 +172,8 @@ fn request(message: &Message) -> Option<Request> {
         | Message::Response(..)
         | Message::Busy { .. }
         | Message::WantPeers
+        | Message::Answer(..)
+        | Message::Phases(_)
         | Message::Peers(_) => None,
     }
 }
@@ -202,8 +210,32 @@ fn price(message: &Message, size: u64) -> (CostClass, u64) {
         Message::Response(_, Response::Bodies(_)) => (CostClass::Answer, 1 + size / BODY_BYTES_PER_UNIT),
         Message::WantPeers => (CostClass::Address, WANT_PEERS_COST),
         Message::Peers(records) => (CostClass::Address, 1 + records.len() as u64),
-        Message::Ping(_) | Message::Pong(_) | Message::Busy { .. } => (CostClass::Control, 1),
+        Message::Ask(_, question) => price_of_question(question, size),
+        Message::Ping(_)
+        | Message::Pong(_)
+        | Message::Busy { .. }
+        | Message::Answer(..)
+        | Message::Phases(_) => (CostClass::Control, 1),
     }
+}
+
+/// What an answer is taken to cost: what is read and sent for it, in bytes.
+fn price_of_question(question: &Question, size: u64) -> (CostClass, u64) {
+    let bytes = match question {
+        Question::Submit(_) => return (CostClass::Transaction, size),
+        Question::Watch(ids) => return (CostClass::Inventory, ids.len() as u64),
+        Question::FeeRate => return (CostClass::Control, 1),
+        Question::Height(_) => 64,
+        Question::LightBlock { .. } | Question::Validators(_) => 4 * HEADER_COST,
+        Question::History { .. } => HEADER_COST,
+        Question::Filters { count, .. } => u64::from(*count) * FILTER_COST,
+        Question::Balances(owners) => owners.len() as u64 * PROOF_COST,
+        Question::Coin { .. } => PROOF_COST,
+        // A proof of a transaction takes reading its block.
+        Question::Transaction(_) => BLOCK_COST / 8,
+        Question::Block(_) | Question::Coins(_) | Question::Registry => BLOCK_COST / 4,
+    };
+    (CostClass::Serve, bytes)
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@
 //! | `vote` | consensus inputs and outputs, the sign rule |
 //! | `pool` | submissions, admission, relay of transactions |
 //! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
+//! | `light` | light nodes: their questions, the transactions they watch |
 //! | `silence` | listening after a restart, before anything is signed |
 //! | `sync` | catching up |
+//! | `refusal` | stable words for why a submission is refused |
 //! | `restore` | from rows to a node, and back to where it stopped |
 //! | `replay` | from stored blocks to every row that follows from them |
 //!
@@ -26,10 +28,12 @@ mod discovery;
 mod event;
 mod fetch;
 mod gate;
+mod light;
 mod peers;
 mod plan;
 mod pool;
 mod propose;
+mod refusal;
 mod replay;
 mod restore;
 mod silence;
@@ -70,6 +74,7 @@ pub use restore::{RestoreError, Restored, StoredNode, first_rows};
 use candidates::Candidates;
 use discovery::Discovery;
 use fetch::Fetches;
+use light::LightPeers;
 use peers::Peers;
 use silence::Silence;
 
@@ -108,6 +113,7 @@ pub struct Node {
     offered: BTreeSet<crate::hash::TxId>,
     evidence: BTreeMap<crate::evidence::Evidence, VerifiedEvidence>,
     peers: Peers,
+    lights: LightPeers,
     fetches: Fetches,
     discovery: Option<Discovery>,
     sync: Sync,
@@ -184,14 +190,20 @@ impl Node {
         let wanted = if self.peers.is_empty() { Time::NEVER } else { self.candidates.deadline() };
         let discovery = self.discovery.as_ref().map_or(Time::NEVER, Discovery::deadline);
         let own = self.consensus.deadline().min(self.sync.deadline()).min(self.silence.deadline());
-        own.min(self.peers.deadline()).min(self.fetches.deadline()).min(discovery).min(wanted)
+        own.min(self.peers.deadline())
+            .min(self.lights.deadline())
+            .min(self.fetches.deadline())
+            .min(discovery)
+            .min(wanted)
     }
 
     /// The rows to load before [`Self::handle`]; empty when the job can be handled. Ask again after loading.
     #[must_use]
     pub fn reads(&self, job: &Job) -> ReadSet {
         let coins = match job {
-            Job::Submit(_, Ok(transaction)) => Self::spent(core::slice::from_ref(transaction)),
+            Job::Submit(_, Ok(transaction)) | Job::Submitted(_, _, Ok(transaction)) => {
+                Self::spent(core::slice::from_ref(transaction))
+            }
             Job::Transactions(_, list) | Job::Restore(list) => Self::spent(list),
             Job::Validate(block) => self.candidate_coins(block),
             Job::Derive(draft) => self.draft_coins(draft),
@@ -201,6 +213,7 @@ impl Node {
             | Job::Status(..)
             | Job::Response(..)
             | Job::Submit(_, Err(_))
+            | Job::Submitted(_, _, Err(_))
             | Job::Proposal(..)
             | Job::Early(..)
             | Job::Votes(..)
@@ -251,6 +264,9 @@ impl Node {
             Job::Message(peer, message) => self.on_message(peer, message, now, &mut step),
             Job::Transactions(peer, list) => self.on_transactions(peer, list, now, &mut step),
             Job::Submit(ticket, transaction) => self.on_submit(ticket, transaction, now, &mut step),
+            Job::Submitted(peer, id, transaction) => {
+                self.on_submitted(peer, id, transaction, now, &mut step);
+            }
             Job::Proposal(peer, checked) => self.on_proposal(peer, checked, now, &mut step),
             Job::Early(peer, proposal) => {
                 self.early.insert(peer, proposal);
@@ -270,6 +286,7 @@ impl Node {
             Job::Tick => self.tick(now, &mut step),
         }
         self.end_silence(now, &mut step);
+        self.tell_watchers(&mut step);
         step
     }
 
@@ -277,6 +294,7 @@ impl Node {
         self.expire_pool(step);
         self.consensus_input(crate::consensus::Input::Tick, now, step);
         self.tick_peers(now, step);
+        self.tick_lights(now, step);
         self.tick_sync(now, step);
         self.tick_discovery(now, step);
     }

@@ -13,7 +13,7 @@ use crate::codec::encode;
 use crate::hash::{BlockId, Hash, Tag, TxId};
 use crate::message::{IDS_MAX, Message, Proposal, Request, VOTES_MAX};
 use crate::peer::gossip::Edges;
-use crate::peer::handshake::{PeerId, PeerInfo};
+use crate::peer::handshake::{PeerId, PeerInfo, Role};
 use crate::time::Time;
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
 
@@ -23,9 +23,9 @@ use super::event::{Effect, Notice, Parting, Serve, Step};
 /// How long relaying waits.
 const RELAY_DELAY_MS: u64 = 20;
 /// Every peer is asked for a sign of life this often: it measures the round trip, and is heard by the peer.
-const PING_AFTER_MS: u64 = 10_000;
+pub(super) const PING_AFTER_MS: u64 = 10_000;
 /// A peer not heard from for this long is dropped.
-const SILENT_AFTER_MS: u64 = 30_000;
+pub(super) const SILENT_AFTER_MS: u64 = 30_000;
 /// Transaction ids remembered per peer at least.
 const TRANSACTIONS_KNOWN: usize = 8_192;
 /// Votes, certificates and proposals of the open height remembered per peer at least.
@@ -227,6 +227,9 @@ impl Node {
     }
 
     pub(super) fn peer_connected(&mut self, info: PeerInfo, now: Time, step: &mut Step) {
+        if info.role == Role::Light {
+            return self.light_connected(&info, now, step);
+        }
         let height = Height(info.height);
         let peer = Peer { height, heard: now, ping: None, pinged: Time(0), round_trip_ms: None };
         self.peers.insert(info.peer, peer);
@@ -275,6 +278,7 @@ impl Node {
                 self.on_busy(peer, request, retry_after_ms, now, step);
             }
             Message::WantPeers => self.on_want_peers(peer, step),
+            Message::Ask(id, question) => self.on_ask(peer, id, question, step),
             // `plan` turns these into checked jobs.
             Message::Status(_)
             | Message::Response(..)
@@ -285,6 +289,8 @@ impl Node {
             | Message::Evidence(_)
             | Message::Parts { .. }
             | Message::Peers(_)
+            | Message::Answer(..)
+            | Message::Phases(_)
             | Message::Block(_) => {}
         }
     }
@@ -307,6 +313,8 @@ impl Node {
             }
             // Offered again by others, and asked for with the proposal that has them.
             Request::Transactions => {}
+            // A full node asks no such questions.
+            Request::Ask(_) => {}
         }
     }
 
@@ -315,6 +323,7 @@ impl Node {
         if let Some(peer) = self.peers.peers.get_mut(peer) {
             peer.heard = now;
         }
+        self.lights.heard(peer, now);
     }
 
     pub(super) fn tick_peers(&mut self, now: Time, step: &mut Step) {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::answer::Question;
 use crate::block::Block;
 use crate::evidence::Evidence;
 use crate::keys::{SignedBytes, invalid_signatures};
@@ -106,6 +107,12 @@ pub(super) fn plan_message(
             let verified: Result<Vec<_>, _> = verified.collect();
             Job::Peers(peer, verified.map_err(|_| Offence::InvalidRecord)?)
         }
+        Message::Ask(id, Question::Submit(signed)) => {
+            let verified = VerifiedTransaction::verify(*signed, &context.chain.id, &limits(context));
+            Job::Submitted(peer, id, verified.map(Arc::new))
+        }
+        // A full node asks no such questions.
+        Message::Answer(..) | Message::Phases(_) => return Err(Offence::UnrequestedResponse),
         message @ (Message::Ping(_)
         | Message::Pong(_)
         | Message::Have(_)
@@ -114,6 +121,7 @@ pub(super) fn plan_message(
         | Message::WantBlock(_)
         | Message::Query(..)
         | Message::Busy { .. }
+        | Message::Ask(..)
         | Message::WantPeers) => Job::Message(peer, message),
     };
     Ok(Some(job))

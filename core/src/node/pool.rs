@@ -74,19 +74,31 @@ impl Node {
         now: Time,
         step: &mut Step,
     ) {
-        let admitted = transaction
+        let taken = transaction
             .map_err(SubmitError::from)
-            .and_then(|transaction| self.admit(&transaction, None, now, step).map(|()| transaction));
-        match admitted {
-            Ok(transaction) => {
-                let txid = transaction.txid();
+            .and_then(|transaction| self.take(&transaction, None, now, step));
+        match taken {
+            Ok(txid) => {
                 step.effects.push(Effect::Notice(Notice::Accepted(ticket, txid)));
-                let peers = self.peers.lacking_transaction(&txid);
-                self.send(peers, &Message::Transactions(vec![transaction.signed().clone()]), step);
                 self.consensus_input(Input::Work, now, step);
             }
             Err(error) => step.effects.push(Effect::Notice(Notice::Refused(ticket, error))),
         }
+    }
+
+    /// Admits a transaction and pushes it to every peer. The caller tells consensus that there is work.
+    pub(super) fn take(
+        &mut self,
+        transaction: &Arc<VerifiedTransaction>,
+        from: Option<PeerId>,
+        now: Time,
+        step: &mut Step,
+    ) -> Result<TxId, SubmitError> {
+        self.admit(transaction, from, now, step)?;
+        let txid = transaction.txid();
+        let peers = self.peers.lacking_transaction(&txid);
+        self.send(peers, &Message::Transactions(vec![transaction.signed().clone()]), step);
+        Ok(txid)
     }
 
     pub(super) fn on_transactions(

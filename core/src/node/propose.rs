@@ -298,7 +298,8 @@ impl Node {
         let dropped = removed.conflicting.into_iter();
         step.effects.extend(dropped.map(|txid| Effect::Notice(Notice::Dropped(txid))));
         self.peers.new_height(now);
-        self.send(self.peers.all_but(None), &self.status(), step);
+        let everybody = self.peers.all_but(None).into_iter().chain(self.lights.all());
+        self.send(everybody.collect(), &self.status(), step);
         self.notice_quarantine(step);
         self.start_height(now, Vec::new(), step);
         self.replan_early(step);

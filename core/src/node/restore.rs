@@ -153,6 +153,7 @@ impl Node {
             offered: BTreeSet::new(),
             evidence: BTreeMap::new(),
             peers: Peers::default(),
+            lights: super::light::LightPeers::default(),
             fetches: super::fetch::Fetches::default(),
             discovery: discovery.map(super::discovery::Discovery::new),
             sync,

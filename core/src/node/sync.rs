@@ -40,6 +40,9 @@ impl Node {
         now: Time,
         step: &mut Step,
     ) {
+        if self.lights.contains(&peer) {
+            return;
+        }
         self.peers.reached(&peer, height);
         self.peers.relay_soon(now);
         self.sync.on_status(peer.0, status, now);
@@ -66,6 +69,7 @@ impl Node {
 
     pub(super) fn peer_left(&mut self, peer: &PeerId, now: Time, step: &mut Step) {
         self.peers.remove(peer);
+        self.lights.remove(peer);
         self.fetches.left(peer);
         if let Some(discovery) = &mut self.discovery {
             discovery.left(peer, now);

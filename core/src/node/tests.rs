@@ -1,5 +1,6 @@
 //! A small network without loss or delay: what the node does when nothing goes wrong, and after restarts.
 
+mod light;
 mod messages;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -68,6 +69,8 @@ struct World {
     lost: fn(usize, MessageKind) -> bool,
     /// Everything that was sent.
     log: Vec<(usize, usize, Vec<u8>)>,
+    /// What light nodes were told, and by whom.
+    told: Vec<(usize, PeerId, Message)>,
     sent: BTreeSet<MessageKind>,
     /// Kinds that changed something where they arrived.
     acted: BTreeSet<MessageKind>,
@@ -110,6 +113,7 @@ impl World {
             dials: Vec::new(),
             lost: |_, _| false,
             log: Vec::new(),
+            told: Vec::new(),
             sent: BTreeSet::new(),
             acted: BTreeSet::new(),
         };
@@ -197,9 +201,12 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send(peers, bytes) => {
-                    let kind = Message::from_frame(&bytes).unwrap().kind();
+                    let message = Message::from_frame(&bytes).unwrap();
+                    let kind = message.kind();
                     self.sent.insert(kind);
                     let lost = self.lost;
+                    let light = peers.iter().filter(|peer| (0..self.nodes.len()).all(|to| id(to) != **peer));
+                    self.told.extend(light.map(|peer| (at, *peer, message.clone())));
                     for to in (0..self.nodes.len()).filter(|to| peers.contains(&id(*to)) && !lost(*to, kind))
                     {
                         self.frames.push_back((at, to, bytes.to_vec()));
@@ -213,10 +220,14 @@ impl World {
                 Effect::Offence(_, offence) => panic!("{at} complains of {offence}"),
                 Effect::Halt => panic!("{at} halts"),
                 Effect::Serve(peer, question) => {
-                    let to = (0..self.nodes.len()).find(|to| id(*to) == peer).unwrap();
-                    let message = block_on(driver::serve(&self.nodes[at].1, question)).unwrap().unwrap();
+                    let (node, store) = &self.nodes[at];
+                    let message =
+                        block_on(driver::serve(store, || node.state().clone(), question)).unwrap().unwrap();
                     self.sent.insert(message.kind());
-                    self.frames.push_back((at, to, crate::codec::encode(&message)));
+                    match (0..self.nodes.len()).find(|to| id(*to) == peer) {
+                        Some(to) => self.frames.push_back((at, to, crate::codec::encode(&message))),
+                        None => self.told.push((at, peer, message)),
+                    }
                 }
                 Effect::Context(_) | Effect::State(_) => {}
             }

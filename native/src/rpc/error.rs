@@ -3,11 +3,8 @@
 //! [`Kind`] lists all there are; `docs/RPC.md` and `rpc.discover` are made from the same list.
 
 use serde_json::{Value, json};
-use timecoin_core::mempool::AdmissionError;
+use timecoin_core::answer::Nothing;
 use timecoin_core::node::SubmitError;
-use timecoin_core::state::BlockError;
-use timecoin_core::state::tree::TreeError;
-use timecoin_core::transaction::TransactionError;
 
 use crate::handle::SubmitFailure;
 use crate::store::StoreError;
@@ -185,6 +182,16 @@ impl From<StoreError> for RpcError {
     }
 }
 
+impl From<Nothing> for RpcError {
+    fn from(nothing: Nothing) -> Self {
+        match nothing {
+            Nothing::Unknown => Self::of(Kind::NotFound),
+            Nothing::TooLarge => Self::of(Kind::TooLarge),
+            Nothing::Moving => Self::of(Kind::Busy),
+        }
+    }
+}
+
 impl From<crate::handle::Stopped> for RpcError {
     fn from(_: crate::handle::Stopped) -> Self {
         Self::of(Kind::Stopped)
@@ -201,64 +208,8 @@ impl From<SubmitFailure> for RpcError {
 }
 
 fn refusal(error: &SubmitError) -> Kind {
-    match error {
-        SubmitError::Transaction(error) => transaction_kind(error),
-        SubmitError::Admission(error) => match error {
-            AdmissionError::Known(_) => Kind::AlreadyPending,
-            AdmissionError::Expired { .. } => Kind::Expired,
-            AdmissionError::ExpiryTooFar { .. } => Kind::ExpiryTooFar,
-            AdmissionError::CoinUnknown(_) => Kind::CoinUnknownOrSpent,
-            AdmissionError::CoinMismatch { .. } => Kind::CoinMismatch,
-            AdmissionError::Conflict { .. } => Kind::DoubleSpend,
-            AdmissionError::ReplacesTooMany { .. } => Kind::ReplacesTooMany,
-            AdmissionError::SpendsReplaced(_) => Kind::SpendsReplaced,
-            AdmissionError::TooManyAncestors { .. } => Kind::TooManyAncestors,
-            AdmissionError::PeerShare { .. } => Kind::PeerShare,
-            AdmissionError::Full { .. } => Kind::MempoolFull,
-        },
-        SubmitError::Action(error) => action_kind(error),
-    }
-}
-
-fn transaction_kind(error: &TransactionError) -> Kind {
-    match error {
-        TransactionError::Version(_) => Kind::UnknownVersion,
-        TransactionError::Size { .. } => Kind::TransactionTooLarge,
-        TransactionError::NoInputs => Kind::NoInputs,
-        TransactionError::NoOutputs => Kind::NoOutputs,
-        TransactionError::DuplicateInput(_) => Kind::DuplicateInput,
-        TransactionError::SpentCount { .. } => Kind::SpentCount,
-        TransactionError::OutputTooSmall { .. } => Kind::OutputTooSmall,
-        TransactionError::Overflow => Kind::Overflow,
-        TransactionError::ValueCreated { .. } => Kind::ValueCreated,
-        TransactionError::FeeTooLow { .. } => Kind::FeeTooLow,
-        TransactionError::MemoSize(_) => Kind::MemoTooLong,
-        TransactionError::Collateral(_) => Kind::Collateral,
-        TransactionError::OperatorKey(_) => Kind::OperatorKey,
-        TransactionError::OperatorProof => Kind::OperatorProof,
-        TransactionError::Reward => Kind::Reward,
-        TransactionError::Witness { .. }
-        | TransactionError::WitnessOrder
-        | TransactionError::WitnessMissing(_)
-        | TransactionError::WitnessUnused(_) => Kind::Witness,
-        TransactionError::Signature(_) => Kind::Signature,
-    }
-}
-
-fn action_kind(error: &BlockError) -> Kind {
-    match error {
-        BlockError::Expiry { .. } => Kind::Expired,
-        BlockError::CollateralLocked { .. } => Kind::CollateralLocked,
-        BlockError::UnknownMasternode(_) => Kind::UnknownMasternode,
-        BlockError::MasternodeInactive(_) => Kind::MasternodeInactive,
-        BlockError::NotTheOwner(_) => Kind::NotTheOwner,
-        BlockError::OperatorInUse { .. } => Kind::OperatorInUse,
-        BlockError::OperatorProof => Kind::OperatorProof,
-        BlockError::RegistryFull => Kind::RegistryFull,
-        BlockError::WitnessUnused => Kind::Witness,
-        BlockError::Coin(TreeError::NotPresent(_)) => Kind::CoinUnknownOrSpent,
-        _ => Kind::Refused,
-    }
+    let word = error.code();
+    Kind::ALL.iter().copied().find(|kind| kind.word() == word).unwrap_or(Kind::Refused)
 }
 
 #[cfg(test)]

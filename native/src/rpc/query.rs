@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Opening};
+use futures::FutureExt;
+use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Nothing, Opening, RegistryAnswer};
 use timecoin_core::block::{Block, Body, Header};
 use timecoin_core::codec::{Wire, decode};
+use timecoin_core::driver::Answerer;
 use timecoin_core::hash::{BlockId, Hash, Owner, TxId};
 use timecoin_core::light::{AgePolicy, Anchor, Bisection, LightBlock, Options, Progress, Trusted};
 use timecoin_core::rows::Table;
 use timecoin_core::schema::{HeaderRow, TransactionPlace, block_height, height_key, transaction_key};
 use timecoin_core::state::ChainState;
-use timecoin_core::state::tree::{CoinProof, CoinTree, OwnerCoinsProof, PageKey, TreeError};
+use timecoin_core::state::tree::CoinProof;
 use timecoin_core::transaction::{OutPoint, Output};
 use timecoin_core::validators::ValidatorSet;
 use timecoin_core::vote::Height;
 
 use super::error::{Kind, RpcError};
 use crate::handle::NodeHandle;
-use crate::store::Snapshot;
-
-/// Attempts at a proof while blocks keep coming in.
-const PROOF_ATTEMPTS: usize = 8;
+use crate::store::{FileStore, Snapshot, StoreError};
 
 /// The rows of one moment.
 pub(super) struct Reader(Snapshot);
@@ -73,49 +72,18 @@ impl Reader {
     }
 }
 
-/// Makes a proof on the newest state. The rows read are those of the newest block, too, unless one came in
-/// between: then the tree notices, and it starts again.
-fn prove<T>(
-    handle: &NodeHandle,
-    missing: impl Fn(&CoinTree) -> Vec<PageKey>,
-    make: impl Fn(&CoinTree) -> Result<T, TreeError>,
-) -> Result<(Arc<ChainState>, T), RpcError> {
-    for _ in 0..PROOF_ATTEMPTS {
-        let snapshot = handle.store.snapshot()?;
-        let state = handle.state.load_full();
-        let mut coins = state.coins.clone();
-        match load(&mut coins, &snapshot, &missing)? {
-            Ok(()) => {}
-            Err(_) => continue,
-        }
-        if let Ok(proof) = make(&coins) {
-            return Ok((state, proof));
-        }
-    }
-    Err(RpcError::of(Kind::Busy))
+/// Whoever answers from this node's rows and state: peers are told the same.
+fn answerer(handle: &NodeHandle) -> Answerer<'_, FileStore, impl Fn() -> Arc<ChainState>> {
+    Answerer { store: &handle.store, latest: || handle.state.load_full() }
 }
 
-fn load(
-    coins: &mut CoinTree,
-    snapshot: &Snapshot,
-    missing: impl Fn(&CoinTree) -> Vec<PageKey>,
-) -> Result<Result<(), TreeError>, RpcError> {
-    loop {
-        let pages = missing(coins);
-        if pages.is_empty() {
-            return Ok(Ok(()));
-        }
-        for page in pages {
-            let row = snapshot.row(Table::Tree, &page.to_bytes())?;
-            if let Err(error) = coins.graft(&page, row.as_deref()) {
-                return Ok(Err(error));
-            }
-        }
-    }
+/// What was found or made.
+fn made<T>(future: impl Future<Output = Result<Result<T, Nothing>, StoreError>>) -> Result<T, RpcError> {
+    Ok(now(future)??)
 }
 
-fn opening(state: &ChainState) -> Opening {
-    Opening { header: state.header.clone(), commitment: state.commitment() }
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the file store makes nobody wait")
 }
 
 /// The certificate of the header a proof is against, in hexadecimal; none for genesis.
@@ -126,35 +94,18 @@ pub(super) fn certificate(handle: &NodeHandle, header: &Header) -> Result<Option
 
 /// The proved balances of owners, in their order, all under one header.
 pub(super) fn balances(handle: &NodeHandle, owners: &[Owner]) -> Result<Vec<BalanceAnswer>, RpcError> {
-    let missing = |coins: &CoinTree| owners.iter().filter_map(|owner| coins.missing_balance(owner)).collect();
-    let make = |coins: &CoinTree| owners.iter().map(|owner| coins.prove_owner(owner)).collect();
-    let (state, proofs): (_, Vec<_>) = prove(handle, missing, make)?;
-    let opening = opening(&state);
-    Ok(proofs.into_iter().map(|proof| BalanceAnswer { opening: opening.clone(), proof }).collect())
+    Ok(made(answerer(handle).balances(owners))?.each().collect())
 }
 
 /// The proved coins of an owner.
 pub(super) fn coins(handle: &NodeHandle, owner: &Owner) -> Result<CoinsAnswer, RpcError> {
-    let make = |coins: &CoinTree| {
-        let all = coins.prove_owner_coins(owner)?;
-        Ok(match all {
-            Some(all) => Some(all),
-            None => {
-                let owner = coins.prove_owner(owner)?;
-                Some(OwnerCoinsProof { owner, coins: Vec::new() })
-            }
-        })
-    };
-    let (state, proof) = prove(handle, |coins| coins.missing_coins(owner), make)?;
-    let proof = proof.ok_or_else(|| RpcError::not_found("owner"))?;
-    let answer = CoinsAnswer { opening: opening(&state), proof };
-    if answer.verify(owner).is_err() {
-        return Err(RpcError::new(
+    match now(answerer(handle).coins(owner))? {
+        Err(Nothing::TooLarge) => Err(RpcError::new(
             Kind::TooLarge,
             "the owner has more coins than one proof holds: use getbalance",
-        ));
+        )),
+        coins => Ok(coins?),
     }
-    Ok(answer)
 }
 
 /// The proof that a coin is unspent; `None` where it is not.
@@ -163,9 +114,12 @@ pub(super) fn coin(
     owner: &Owner,
     outpoint: &OutPoint,
 ) -> Result<(Opening, Option<CoinProof>), RpcError> {
-    let missing = |coins: &CoinTree| coins.missing(&[(*owner, *outpoint)]);
-    let (state, proof) = prove(handle, missing, |coins| coins.prove_coin(owner, outpoint))?;
-    Ok((opening(&state), proof))
+    made(answerer(handle).coin(owner, outpoint))
+}
+
+/// All masternodes, proved in this state.
+pub(super) fn registry(handle: &NodeHandle, state: &Arc<ChainState>) -> RegistryAnswer {
+    Answerer { store: &handle.store, latest: || state.clone() }.registry()
 }
 
 /// What a receipt of a payment at `height` needs: genesis, and the certified headers that lead from it to there.
@@ -186,18 +140,19 @@ pub(super) fn trace(
         match bisection.progress() {
             Progress::Done => return Ok((anchor, bisection.into_parts().1)),
             Progress::Need(height) => {
-                let block = light_block(reader, reader.header(height)?)?;
-                bisection.feed(block, now);
+                bisection.feed(light_block(handle, height)?, now);
             }
             Progress::Failed(_) => return Err(RpcError::not_found("chain of certificates")),
         }
     }
 }
 
-/// A header row with its sets.
-pub(super) fn light_block(reader: &Reader, row: HeaderRow) -> Result<LightBlock, RpcError> {
-    let certificate = row.certificate.ok_or_else(|| RpcError::not_found("certificate: genesis has none"))?;
-    let validators = reader.validators(&row.header.validators_hash)?;
-    let next = reader.validators(&row.header.next_validators_hash)?;
-    Ok(LightBlock::new(row.header, certificate, validators, next))
+/// A certified header with its sets.
+pub(super) fn light_block(handle: &NodeHandle, height: Height) -> Result<LightBlock, RpcError> {
+    match made(answerer(handle).light_block(height)) {
+        Err(error) if error.kind == Kind::NotFound => {
+            Err(RpcError::not_found("certified block: genesis has no certificate"))
+        }
+        block => block,
+    }
 }

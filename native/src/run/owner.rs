@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use timecoin_core::codec::encode;
 use timecoin_core::driver;
 use timecoin_core::hash::TxId;
+use timecoin_core::message::Message;
 use timecoin_core::node::{
     Effect, Job, Node, Notice, Offence, Parting, PlanContext, Serve, SubmitError, Ticket,
 };
@@ -35,8 +36,10 @@ const SLEEP_MAX_MS: u64 = 1000;
 const GAP_MS: u64 = 1000;
 /// After a gap, input is taken for this long before the timer is looked at.
 const GRACE_MS: u64 = 100;
-/// Blocks read for peers at once; who asks beyond that asks again.
+/// Answers made for peers at once; who asks beyond that asks again,
 const SERVING_MAX: usize = 8;
+/// after this long.
+const RETRY_AFTER_MS: u32 = 100;
 
 /// Carries out what the node decides.
 pub(super) struct Performer {
@@ -152,10 +155,17 @@ impl Performer {
     }
 
     fn serve(&self, peer: PeerId, question: Serve) {
-        let Ok(permit) = self.serving.clone().try_acquire_owned() else { return };
+        let Ok(permit) = self.serving.clone().try_acquire_owned() else {
+            if let Some(request) = question.request() {
+                let busy = Message::Busy { request, retry_after_ms: RETRY_AFTER_MS };
+                self.send(&[peer], &Arc::from(encode(&busy)));
+            }
+            return;
+        };
         let (store, network, runtime) = (self.store.clone(), self.network.clone(), self.runtime.clone());
+        let state = self.state.clone();
         self.runtime.spawn_blocking(move || {
-            match runtime.block_on(driver::serve(&store, question)) {
+            match runtime.block_on(driver::serve(&store, || state.load_full(), question)) {
                 // The session may be over by now.
                 Ok(Some(message)) => drop(network.send(&peer, encode(&message))),
                 Ok(None) => {}

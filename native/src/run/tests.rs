@@ -1,6 +1,7 @@
 //! Whole nodes over loopback sockets and files.
 
 mod hostile;
+mod light;
 
 use std::time::Duration;
 

@@ -188,7 +188,8 @@ impl Machine {
 
     /// The frame that answers a peer from the store.
     pub(super) fn served(&self, question: Serve) -> Option<Arc<[u8]>> {
-        let answer = ready(serve(&self.store, question)).ok()??;
+        let node = self.node.as_ref()?;
+        let answer = ready(serve(&self.store, || node.state().clone(), question)).ok()??;
         Some(encode(&answer).into())
     }
 }

@@ -248,7 +248,8 @@ impl World {
                 Effect::Notice(notice) => self.notices.push((at, notice)),
                 Effect::Offence(peer, offence) => self.offences.push((peer, offence)),
                 Effect::Serve(peer, question) => {
-                    let answer = now(driver::serve(&self.nodes[at].1, question)).unwrap();
+                    let state = || self.node(at).state().clone();
+                    let answer = now(driver::serve(&self.nodes[at].1, state, question)).unwrap();
                     let to = (0..self.nodes.len()).find(|to| id(*to) == peer);
                     if let (Some(to), Some(message)) = (to, answer) {
                         self.frames.push_back(Frame { from: at, to, bytes: encode(&message) });

@@ -68,7 +68,7 @@ pub(super) fn light_block(handle: &NodeHandle, params: &mut Params) -> Result<Va
     let reader = Reader::new(handle)?;
     let row = reader.header(height_of(&reader, params)?)?;
     let shown = render::at(&row.header);
-    let light = light_block_of(&reader, row)?;
+    let light = light_block_of(handle, row.header.height)?;
     Ok(json!({ "at": shown, "hex": to_hex(&encode(&light)) }))
 }
 

@@ -1,7 +1,6 @@
 //! Masternodes, consensus and peers.
 
 use serde_json::{Value, json};
-use timecoin_core::answer::{Opening, RegistryAnswer};
 use timecoin_core::hash::MasternodeId;
 use timecoin_core::keys::PublicKey;
 use timecoin_core::peer::handshake::PROTOCOL_VERSION;
@@ -9,16 +8,14 @@ use timecoin_core::peer::handshake::PROTOCOL_VERSION;
 use crate::handle::NodeHandle;
 use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::params::Params;
+use crate::rpc::query;
 use crate::rpc::render;
 
 pub(super) fn masternodes(handle: &NodeHandle) -> Value {
     let state = handle.state.load_full();
     let network = handle.chain.spec.consensus.network;
     let list: Vec<_> = state.registry.iter().map(|node| render::masternode(network, node, &state)).collect();
-    let proof = RegistryAnswer {
-        opening: Opening { header: state.header.clone(), commitment: state.commitment() },
-        registry: (*state.registry).clone(),
-    };
+    let proof = query::registry(handle, &state);
     json!({ "masternodes": list, "at": render::at(&state.header), "proof": render::hex(&proof) })
 }
 
@@ -66,7 +63,7 @@ pub(super) fn network(handle: &NodeHandle) -> Value {
 }
 
 pub(super) async fn peers(handle: &NodeHandle) -> Result<Value, RpcError> {
-    let status = handle.ask(|node| node.peers().collect::<Vec<_>>()).await?;
+    let status = handle.ask(|node| node.peers().chain(node.light_peers()).collect::<Vec<_>>()).await?;
     let sessions = handle.sessions().borrow().clone();
     let list = status.iter().map(|peer| {
         let session = sessions.get(&peer.peer);
