@@ -1,0 +1,245 @@
+/**
+ * The app's pages in every state, against the stand-in package of `www-fixture`: they work under the node's content
+ * security policy and from a subfolder, have no accessibility fault, fit 320 pixels, and say what they must.
+ * Screenshots are kept in `target/www-screenshots`.
+ */
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { serve } from './www-server.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const www = join(root, 'www');
+const screenshots = join(root, 'target', 'www-screenshots');
+const require = createRequire(join(www, 'package.json'));
+const { chromium } = require('playwright-core');
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ID = '46'.repeat(32);
+const ADDRESS = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7';
+const UNLOCKED = { wallet: 'unlocked' };
+
+let browser;
+let server;
+let axe;
+
+before(async () => {
+  await promisify(execFile)(process.execPath, [join(www, 'node_modules/vite/bin/vite.js'), 'build', '--mode', 'fixture', '--logLevel', 'error'], { cwd: www });
+  await mkdir(screenshots, { recursive: true });
+  axe = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+  server = await serve({ root, folder: join(www, 'dist-fixture'), at: '/some/folder/', files: { 'spec.toml': 'name = "fixture"' } });
+  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Opens a page and collects what must not happen on any. */
+async function open(path, { plan = {}, width = 1200, dark = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', acceptDownloads: true });
+  await context.addInitScript((text) => {
+    sessionStorage.setItem('fixture', text);
+    globalThis.violations = [];
+    document.addEventListener('securitypolicyviolation', (event) => globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+  }, JSON.stringify(plan));
+  const page = await context.newPage();
+  const errors = [];
+  const foreign = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.host !== new URL(server.url).host && url.protocol !== 'data:' && url.protocol !== 'blob:') foreign.push(request.url());
+  });
+  await page.goto(server.url + path);
+  await page.locator('main h1').waitFor();
+  return {
+    page,
+    async close() {
+      assert.deepEqual(await page.evaluate(() => globalThis.violations), [], 'content security policy');
+      assert.deepEqual(errors, [], 'uncaught errors');
+      assert.deepEqual(foreign, [], 'requests to other hosts');
+      await context.close();
+    },
+  };
+}
+
+async function assertAccessible(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+  assert.deepEqual(found, [], `${name}: accessibility`);
+}
+
+const PAGES = [
+  { name: 'explorer', path: '#/', text: 'Newest final block' },
+  { name: 'block', path: '#/block/2203', text: 'Signed by' },
+  { name: 'block-unknown', path: '#/block/999999', text: 'This block is not known' },
+  { name: 'transaction', path: `#/tx/${ID}`, text: 'for tea' },
+  { name: 'address', path: `#/address/${ADDRESS}`, text: 'verified, complete' },
+  { name: 'address-damaged', path: '#/address/dtime1qqqq', text: 'This is not an address' },
+  { name: 'masternodes', path: '#/masternodes', text: 'active' },
+  { name: 'network', path: '#/network', text: 'Peers that were caught lying' },
+  { name: 'receipt', path: '#/receipt', text: 'Drop it here' },
+  { name: 'receipt-proved', path: '#/receipt?r=TIMERECEIPT1QQ', text: 'Proved: this payment is final' },
+  { name: 'receipt-refused', path: '#/receipt?r=TIMERECEIPT1QQ', plan: { fail: 'receipt' }, text: 'This proves nothing' },
+  { name: 'wallet-none', path: '#/wallet', text: 'Create a wallet' },
+  { name: 'wallet-locked', path: '#/wallet', plan: { wallet: 'locked' }, text: 'The wallet is locked' },
+  { name: 'wallet', path: '#/wallet', plan: UNLOCKED, text: 'verified, complete' },
+  { name: 'wallet-send', path: '#/wallet/send', plan: UNLOCKED, text: 'Can be spent' },
+  { name: 'wallet-receive', path: '#/wallet/receive', plan: UNLOCKED, text: 'Copy address' },
+  { name: 'wallet-history', path: '#/wallet/history', plan: UNLOCKED, text: 'Every payment from block' },
+  { name: 'wallet-contacts', path: '#/wallet/contacts', plan: UNLOCKED, text: 'New contact' },
+  { name: 'wallet-backup', path: '#/wallet/settings', plan: UNLOCKED, text: 'Remove the wallet' },
+  { name: 'no-page', path: '#/nowhere', text: 'There is no such page' },
+];
+
+for (const { name, path, text, plan } of PAGES) {
+  test(`${name}: light, dark and narrow`, async () => {
+    for (const [look, options] of [['light', {}], ['dark', { dark: true }], ['narrow', { width: 320 }]]) {
+      const { page, close } = await open(path, { plan, ...options });
+      await page.getByText(text).first().waitFor();
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wider <= 0, `${name}, ${look}: ${wider} pixels wider than the screen`);
+      await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
+      await assertAccessible(page, `${name}, ${look}`);
+      await close();
+    }
+  });
+}
+
+test('the pill has a word for every state', async () => {
+  const states = [
+    [{ kind: 'starting' }, 'starting'],
+    [{ kind: 'connecting', peers: 0 }, 'connecting'],
+    [{ kind: 'syncing', height: 63, target: 100, percent: 63.2 }, 'syncing 63 %'],
+    [{ kind: 'verified' }, 'verified'],
+    [{ kind: 'stale', age_ms: 12_400 }, 'stale 12 s'],
+    [{ kind: 'failed', code: 'quota', message: 'No room.', advice: 'Make some.' }, 'failed'],
+  ];
+  for (const [state, word] of states) {
+    const { page, close } = await open('#/', { plan: { state } });
+    const pill = page.locator('header button.pill');
+    await pill.getByText(word.replaceAll(' ', '\u00a0').replace('syncing\u00a0', 'syncing ').replace('stale\u00a0', 'stale ')).waitFor();
+    await close();
+  }
+});
+
+test('a new wallet: words, backup check, reminder until it is done', async () => {
+  const { page, close } = await open('#/wallet');
+  await page.getByRole('button', { name: 'Create a wallet' }).click();
+  await page.getByLabel('Password', { exact: true }).fill('correct horse');
+  await page.getByLabel('Password again').fill('correct horsf');
+  assert.ok(await page.getByRole('button', { name: 'Create' }).isDisabled());
+  await page.getByLabel('Password again').fill('correct horse');
+  await page.getByRole('button', { name: 'Create' }).click();
+  const words = await page.locator('ol .word').allTextContents();
+  assert.equal(words.length, 12);
+  await page.getByRole('button', { name: 'I have written them down' }).click();
+  assert.equal(await page.locator('ol .word').count(), 0, 'the words are off the screen during the check');
+  const fields = await page.getByLabel(/^Word \d+$/).all();
+  for (const field of fields) await field.fill('wrong');
+  await page.getByRole('button', { name: 'Check' }).click();
+  await page.getByRole('alert').getByText('not the right one').waitFor();
+  for (const field of fields) {
+    const at = Number(/\d+/.exec(await page.locator(`label[for="${await field.getAttribute('id')}"]`).textContent())?.[0]);
+    await field.fill(` ${words[at - 1].toUpperCase()} `);
+  }
+  await page.getByRole('button', { name: 'Check' }).click();
+  await page.getByText('Last payments').waitFor();
+  assert.equal(await page.getByText('No checked backup').count(), 0);
+  await close();
+});
+
+test('paying: faults, fee, confirmation, phases, receipt', async () => {
+  const { page, close } = await open(`#/pay/${ADDRESS}?amount=1.5&message=for%20tea`, { plan: UNLOCKED });
+  assert.equal(await page.getByLabel('Amount').inputValue(), '1.5');
+  assert.equal(await page.getByLabel('Memo (optional)').inputValue(), 'for tea');
+  await page.getByLabel('To', { exact: true }).fill(ADDRESS.replace('qpt4', 'qpt5'));
+  await page.getByText('The address is damaged').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Review' }).isDisabled());
+  await page.getByLabel('To', { exact: true }).fill(ADDRESS);
+  await page.getByRole('button', { name: 'Review' }).click();
+  const send = page.getByRole('button', { name: 'Send', exact: true });
+  assert.ok(await send.isDisabled(), 'the address has to be compared first');
+  await page.getByRole('checkbox').check();
+  await page.screenshot({ path: join(screenshots, 'wallet-confirm-light.png'), fullPage: true });
+  await assertAccessible(page, 'confirm');
+  await send.click();
+  await page.getByRole('heading', { name: /^Paid, final after/ }).waitFor();
+  for (const name of ['Pending', 'PrePrepare', 'Prepare', 'Commit', 'Finalized']) await page.getByText(name, { exact: true }).waitFor();
+  const times = (await page.locator('[aria-label="Phase of the payment"] li .number').allTextContents()).map((time) => Number.parseFloat(time));
+  assert.equal(times.length, 5);
+  assert.deepEqual(times, [...times].sort((a, b) => a - b));
+  await page.getByRole('button', { name: 'Receipt as QR code' }).click();
+  await page.getByRole('img', { name: 'QR code of the receipt' }).waitFor();
+  await page.screenshot({ path: join(screenshots, 'wallet-sent-light.png'), fullPage: true });
+  await assertAccessible(page, 'sent');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
+  assert.match(download.suggestedFilename(), /^timecoin-receipt-[0-9a-f]{12}\.json$/);
+  await close();
+});
+
+test('what cannot be paid says why', async () => {
+  const { page, close } = await open(`#/pay/${ADDRESS}?amount=1.5`, { plan: { ...UNLOCKED, fail: 'quote' } });
+  await page.getByText('There is not enough that can be spent.').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Review' }).isDisabled());
+  await close();
+});
+
+test('every final opens its proof', async () => {
+  const { page, close } = await open(`#/tx/${ID}`);
+  await page.getByRole('button', { name: /^final/ }).click();
+  const dialog = page.getByRole('dialog', { name: 'Why this payment is final' });
+  for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked from there to here', '75.0 %']) await dialog.getByText(text).first().waitFor();
+  await page.screenshot({ path: join(screenshots, 'proof-light.png') });
+  await assertAccessible(page, 'proof');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden' });
+  assert.ok(await page.getByRole('button', { name: /^final/ }).evaluate((button) => button === document.activeElement), 'focus returns');
+  await close();
+});
+
+test('search by keyboard: what it finds, what it refuses', async () => {
+  const { page, close } = await open('#/');
+  await page.keyboard.press('/');
+  await page.keyboard.type('2 203');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: /^Block/ }).waitFor();
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type(ADDRESS);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Address' }).waitFor();
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('abc123');
+  await page.keyboard.press('Enter');
+  await page.getByText('A hash has 64 hexadecimal digits; this has 6.').waitFor();
+  // The stand-in answers every id with another block.
+  await page.keyboard.press('Control+a');
+  await page.keyboard.type('2204');
+  await page.keyboard.press('Enter');
+  await page.locator('#search-hint').getByText('There is no such block yet.').waitFor();
+  await close();
+});
+
+test('contacts are kept and named where they are paid', async () => {
+  const { page, close } = await open('#/wallet/contacts', { plan: UNLOCKED });
+  await page.getByLabel('Name', { exact: true }).fill('Ann <b>');
+  await page.getByLabel('Address', { exact: true }).fill(ADDRESS);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.reload();
+  await page.locator('strong').getByText('Ann <b>', { exact: true }).waitFor();
+  await page.goto(`${server.url}#/pay/${ADDRESS}?amount=1`);
+  await page.getByText('Contact: Ann <b>').waitFor();
+  await page.getByRole('button', { name: 'Review' }).click();
+  assert.ok(await page.getByRole('button', { name: 'Send', exact: true }).isEnabled(), 'a contact was compared when it was added');
+  await close();
+});
