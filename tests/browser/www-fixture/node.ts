@@ -4,6 +4,7 @@
  * test through `sessionStorage['fixture']`, a JSON object of `Plan`.
  */
 
+import { parseAmount, toDecimal } from '../../../www/src/lib/amount';
 import type {
   Answer,
   BlockView,
@@ -38,6 +39,7 @@ const OTHER = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7
 const PASSWORD = 'correct horse';
 const WORDS = 'abandon ability able about above absent absorb abstract absurd abuse access accident'.split(' ');
 const HEIGHT = 2_203;
+const FEE = '0.00000319';
 const BEGAN = Date.now();
 
 function plan(): Plan {
@@ -214,7 +216,8 @@ class FixtureWallet implements WalletApi {
   async quote(pay: Payment): Promise<Quote> {
     if (plan().fail === 'quote') throw new TimeCoinError('not_enough', 'There is not enough that can be spent.', 'Send less, or wait for pending payments.');
     const amount = pay.amount === 'max' ? '234.56788681' : pay.amount;
-    return { amount, fee: '0.00000319', total: pay.amount === 'max' ? '234.56789' : `${amount.includes('.') ? amount : `${amount}.`}`.padEnd(amount.length + (amount.includes('.') ? 0 : 9), '0').replace(/0{3}$/, '319'), inputs: 1, size: 319 };
+    const total = (parseAmount(amount) ?? 0n) + (parseAmount(FEE) ?? 0n);
+    return { amount, fee: FEE, total: toDecimal(total), inputs: 1, size: 319 };
   }
 
   async send(): Promise<{ txid: string }> {
