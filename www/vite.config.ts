@@ -13,9 +13,11 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 function packageAt(mode: string): { index: string; verifier: string } {
   const fixture = path('../tests/browser/www-fixture/node.ts');
   if (mode === 'fixture') return { index: fixture, verifier: fixture };
-  const built = { index: path('../web/dist/index.js'), verifier: path('../web/dist/verifier.js') };
-  const absent = path('src/node/absent.ts');
-  return existsSync(built.index) && existsSync(built.verifier) ? built : { index: absent, verifier: absent };
+  const built = (name: string): string => {
+    const file = path(`../web/dist/${name}.js`);
+    return existsSync(file) ? file : path('src/node/absent.ts');
+  };
+  return { index: built('index'), verifier: built('verifier') };
 }
 
 export default defineConfig(({ mode }) => {

@@ -1,9 +1,11 @@
-/** Serves a build of the app as the node does, policy included, at any folder, with the node's RPC beside it. */
+/** Builds the app, and serves a build as the node does, policy included, at any folder, with the node's RPC beside it. */
 
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
 import { extname, join } from 'node:path';
+import { promisify } from 'node:util';
 
 const KINDS = {
   '.html': 'text/html; charset=utf-8',
@@ -15,6 +17,19 @@ const KINDS = {
   '.toml': 'text/plain; charset=utf-8',
 };
 
+/** How Chromium is started. */
+export const CHROMIUM = {
+  executablePath: '/usr/bin/chromium',
+  headless: true,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+};
+
+/** Builds the app in `www`. */
+export async function build(www, parameters) {
+  const vite = join(www, 'node_modules', 'vite', 'bin', 'vite.js');
+  await promisify(execFile)(process.execPath, [vite, 'build', '--logLevel', 'error', ...parameters], { cwd: www });
+}
+
 /** The policy as native/src/web.rs sends it: read from there, so that the tests follow it. */
 async function contentSecurityPolicy(root) {
   const source = await readFile(join(root, 'native/src/web.rs'), 'utf8');
@@ -25,11 +40,13 @@ async function contentSecurityPolicy(root) {
 
 /**
  * Starts the server on a free port.
- * @param {{ root: string, folder: string, at?: string, node?: string | null, files?: Record<string, string> }} options
- * `folder`: the build; `at`: path it is served at; `node`: `host:port` of a node; `files`: further files by name.
+ * @param {{ root: string, folder: string, at?: string, node?: string | null, files?: Record<string, string>, wasm?: boolean }} options
+ * `folder`: the build; `at`: path it is served at; `node`: `host:port` of a node; `files`: further files by name;
+ * `wasm: false` blocks WebAssembly by the policy.
  */
-export async function serve({ root, folder, at = '/', node = null, files = {} }) {
-  const policy = await contentSecurityPolicy(root);
+export async function serve({ root, folder, at = '/', node = null, files = {}, wasm = true }) {
+  const sent = await contentSecurityPolicy(root);
+  const policy = wasm ? sent : sent.replace(" 'wasm-unsafe-eval'", '');
   const [host, port] = (node ?? ':').split(':');
   const server = createServer(async (incoming, response) => {
     const path = new URL(incoming.url ?? '/', 'http://host').pathname;

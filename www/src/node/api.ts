@@ -289,8 +289,10 @@ export interface ConnectOptions {
 }
 
 export interface VerifyOptions {
-  anchors: Checkpoint[];
+  /** The chain spec: the blocks it names are trusted, its genesis and its checkpoints. */
   spec: string;
+  /** Blocks trusted beside them. */
+  anchors?: readonly Checkpoint[];
   now?: number;
   anyAge?: boolean;
 }
