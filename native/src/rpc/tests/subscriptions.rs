@@ -206,7 +206,12 @@ async fn a_stopping_node_says_so_to_its_clients() {
     let mut socket = Socket::open(&node).await;
     assert_eq!(socket.call("getblockcount", json!([])).await, 0);
     node.stop().await;
-    let last = timeout(WAIT, socket.0.next()).await.expect("in time").unwrap().unwrap();
-    let Message::Close(Some(frame)) = last else { panic!("{last:?}") };
+    let frame = loop {
+        match timeout(WAIT, socket.0.next()).await.expect("in time").unwrap().unwrap() {
+            Message::Ping(_) => {}
+            Message::Close(Some(frame)) => break frame,
+            other => panic!("{other:?}"),
+        }
+    };
     assert!(frame.reason.as_str().contains("stopping"), "{frame:?}");
 }
