@@ -1,7 +1,8 @@
 //! Transactions that peers announced and this node lacks: each is asked of one peer at a time.
 //!
 //! Asking everyone that announces would bring each transaction once per peer. Asking one and never again would let
-//! it keep a transaction from us: after a while the next peer that announced it is asked.
+//! it keep a transaction from us: after a while the next peer that announced it is asked. The order of the
+//! announcement is kept: what a transaction spends comes before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,8 @@ const PER_PEER_MAX: usize = 8_192;
 
 struct Asked {
     peer: PeerId,
-    due: Time,
+    /// When it is overdue, and its place among all that were asked for.
+    due: (Time, u64),
     tries: u32,
 }
 
@@ -26,21 +28,23 @@ struct Asked {
 #[derive(Default)]
 pub(super) struct Fetches {
     asked: BTreeMap<TxId, Asked>,
-    due: BTreeSet<(Time, TxId)>,
+    due: BTreeMap<(Time, u64), TxId>,
     open: BTreeMap<PeerId, usize>,
+    count: u64,
 }
 
 impl Fetches {
     /// When something asked for is overdue.
     pub(super) fn deadline(&self) -> Time {
-        self.due.first().map_or(Time::NEVER, |(due, _)| *due)
+        self.due.first_key_value().map_or(Time::NEVER, |((due, _), _)| *due)
     }
 
     /// Which of the transactions to ask this peer for now: those that nobody is being asked for.
     pub(super) fn ask(&mut self, peer: PeerId, ids: Vec<TxId>, now: Time) -> Vec<TxId> {
-        let unasked: BTreeSet<_> = ids.into_iter().filter(|txid| !self.asked.contains_key(txid)).collect();
         let room = PER_PEER_MAX.saturating_sub(self.open.get(&peer).copied().unwrap_or_default());
-        let chosen: Vec<_> = unasked.into_iter().take(room).collect();
+        let mut seen = BTreeSet::new();
+        let unasked = ids.into_iter().filter(|txid| !self.asked.contains_key(txid) && seen.insert(*txid));
+        let chosen: Vec<_> = unasked.take(room).collect();
         chosen.iter().for_each(|txid| self.insert(*txid, peer, 1, now));
         chosen
     }
@@ -48,7 +52,7 @@ impl Fetches {
     /// It came, or is not needed any more.
     pub(super) fn forget(&mut self, txid: &TxId) -> Option<(PeerId, u32)> {
         let asked = self.asked.remove(txid)?;
-        self.due.remove(&(asked.due, *txid));
+        self.due.remove(&asked.due);
         if let Some(open) = self.open.get_mut(&asked.peer) {
             *open -= 1;
             if *open == 0 {
@@ -65,7 +69,7 @@ impl Fetches {
         next: impl Fn(&TxId, &PeerId) -> Option<PeerId>,
     ) -> BTreeMap<PeerId, Vec<TxId>> {
         let mut asks: BTreeMap<PeerId, Vec<TxId>> = BTreeMap::new();
-        while let Some((_, txid)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
+        while let Some(txid) = self.overdue(now) {
             let Some((last, tries)) = self.forget(&txid) else { break };
             if let Some(peer) = next(&txid, &last).filter(|_| tries < TRIES_MAX) {
                 self.insert(txid, peer, tries + 1, now);
@@ -81,16 +85,22 @@ impl Fetches {
             return;
         }
         for (txid, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.peer == *peer) {
-            self.due.remove(&(asked.due, *txid));
-            asked.due = Time(0);
-            self.due.insert((asked.due, *txid));
+            self.due.remove(&asked.due);
+            asked.due.0 = Time(0);
+            self.due.insert(asked.due, *txid);
         }
     }
 
+    fn overdue(&self, now: Time) -> Option<TxId> {
+        let ((due, _), txid) = self.due.first_key_value()?;
+        (*due <= now).then_some(*txid)
+    }
+
     fn insert(&mut self, txid: TxId, peer: PeerId, tries: u32, now: Time) {
-        let due = now.plus(ASK_AGAIN_MS);
+        let due = (now.plus(ASK_AGAIN_MS), self.count);
+        self.count += 1;
         self.asked.insert(txid, Asked { peer, due, tries });
-        self.due.insert((due, txid));
+        self.due.insert(due, txid);
         *self.open.entry(peer).or_default() += 1;
     }
 }
@@ -124,6 +134,17 @@ mod tests {
         assert_eq!(fetches.again(due, |_, _| None), BTreeMap::new(), "nobody else has it");
         assert_eq!(fetches.deadline(), Time::NEVER);
         assert!(fetches.open.is_empty());
+    }
+
+    #[test]
+    fn parents_are_asked_for_before_their_children() {
+        let (mut fetches, offered) = (Fetches::default(), vec![txid(9), txid(3), txid(9), txid(7)]);
+        let kept = [txid(9), txid(3), txid(7)];
+        assert_eq!(fetches.ask(peer(1), offered, Time(0)), kept);
+        let next = |_: &TxId, _: &PeerId| Some(peer(2));
+        assert_eq!(fetches.again(Time(ASK_AGAIN_MS), next)[&peer(2)], kept, "overdue");
+        fetches.left(&peer(2));
+        assert_eq!(fetches.again(Time(ASK_AGAIN_MS), next)[&peer(2)], kept, "its peer left");
     }
 
     #[test]
