@@ -4,7 +4,7 @@ mod phases;
 mod proofs;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use timecoin_core::address::{Address, Network};
@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::client::{Client, ClientError};
+use crate::mutex::lock;
 
 pub use phases::PhaseWatch;
 
@@ -210,10 +211,6 @@ impl Drop for FinalityWatch {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn resolve(subscription: Value, mut notifications: broadcast::Receiver<Value>, waiting: Waiting) {

@@ -4,21 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::mutex::lock;
+use crate::target::Target;
 use crate::tls::{Carrier, Trust};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,21 +98,15 @@ impl Client {
         token: Option<&str>,
         trust: &Trust,
     ) -> Result<Self, ClientError> {
-        let Target { request, host, port, secure } = target(url, token)?;
+        let target = target(url, token)?;
         let unreachable = |reason: String| ClientError::Unreachable { url: url.to_owned(), reason };
         let connecting = async {
-            let stream = TcpStream::connect((host.as_str(), port)).await;
-            let stream = stream.map_err(|error| unreachable(error.kind().to_string()))?;
-            stream.set_nodelay(true).map_err(|error| unreachable(error.kind().to_string()))?;
-            let stream: Box<dyn Carrier> = if secure {
-                trust.connect(&host, stream).await.map_err(|failure| unreachable(failure.to_string()))?
-            } else {
-                Box::new(stream)
-            };
+            let stream = target.connect(trust).await;
+            let stream = stream.map_err(|why| unreachable(why.to_string()))?;
             let config = WebSocketConfig::default()
                 .max_message_size(Some(ANSWER_SIZE_MAX))
                 .max_frame_size(Some(ANSWER_SIZE_MAX));
-            let opened = client_async_with_config(request, stream, Some(config)).await;
+            let opened = client_async_with_config(target.request, stream, Some(config)).await;
             let (socket, _) = opened.map_err(|error| match error {
                 Error::Http(response) => unreachable(format!("HTTP status {}", response.status().as_u16())),
                 error => unreachable(error.to_string()),
@@ -157,10 +150,6 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Moves requests out and answers in, until either side is gone.
@@ -213,31 +202,21 @@ fn take(text: &str, pending: &Pending, notifications: &broadcast::Sender<Value>)
     }
 }
 
-/// Where a URL leads, and what to ask for there.
-struct Target {
-    request: Request,
-    host: String,
-    port: u16,
-    secure: bool,
-}
-
 fn target(url: &str, token: Option<&str>) -> Result<Target, ClientError> {
     let wrong = || ClientError::Url { url: url.to_owned() };
     let secure = url.starts_with("https://") || url.starts_with("wss://");
     let rest = ["http://", "ws://", "https://", "wss://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     let rest = rest.unwrap_or(url);
     let authority = rest.split('/').next().unwrap_or_default();
-    let mut request = format!("{}://{authority}/rpc", if secure { "wss" } else { "ws" })
-        .into_client_request()
-        .map_err(|_| wrong())?;
+    let scheme = if secure { "wss" } else { "ws" };
+    let mut target = Target::parse(&format!("{scheme}://{authority}/rpc")).ok_or_else(wrong)?;
+    // The default port of the scheme is nobody's RPC.
+    target.request.uri().port().ok_or_else(wrong)?;
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().map_err(|_| wrong())?;
-        request.headers_mut().insert("authorization", value);
+        target.request.headers_mut().insert("authorization", value);
     }
-    let port = request.uri().port_u16().ok_or_else(wrong)?;
-    let host = request.uri().host().ok_or_else(wrong)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok(Target { request, host, port, secure })
+    Ok(target)
 }
 
 #[cfg(test)]

@@ -65,7 +65,9 @@ impl Metrics {
                 add(&counters.transactions, block.body.transactions.len() as u64);
                 let bucket =
                     BOUNDS_MS.iter().position(|bound| elapsed_ms <= bound).unwrap_or(BOUNDS_MS.len());
-                counters.finality.iter().skip(bucket).take(1).for_each(|count| add(count, 1));
+                if let Some(count) = counters.finality.get(bucket) {
+                    add(count, 1);
+                }
                 add(&counters.finality_sum_ms, *elapsed_ms);
             }
             Notice::Accepted(..) => add(&counters.accepted, 1),

@@ -299,6 +299,12 @@ impl Node {
         self.tick_discovery(now, step);
     }
 
+    /// Has later events checked against the present state.
+    fn renew_context(&mut self, step: &mut Step) {
+        self.context = self.make_context();
+        step.effects.push(Effect::Context(self.context.clone()));
+    }
+
     /// The snapshot for checking events against the present state.
     fn make_context(&self) -> Arc<PlanContext> {
         Arc::new(PlanContext {

@@ -351,11 +351,7 @@ impl Node {
         }
         self.send(due, &Message::Ping(number), step);
         for peer in silent {
-            self.peers.remove(&peer);
-            self.fetches.left(&peer);
-            if let Some(discovery) = &mut self.discovery {
-                discovery.left(&peer, now);
-            }
+            self.peer_left(&peer, now, step);
             step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
             step.effects.push(Effect::Close(peer, Parting::Silent));
         }

@@ -58,11 +58,15 @@ impl Silence {
 impl Node {
     /// Whether a vote has to wait; it is kept then.
     pub(super) fn keeps_silent(&mut self, data: VoteData, now: Time) -> bool {
-        let silent = self.silence.until > now || self.sync.progress().is_behind();
+        let silent = self.is_silent(now);
         if silent {
             self.silence.unsigned.push(data);
         }
         silent
+    }
+
+    fn is_silent(&self, now: Time) -> bool {
+        self.silence.until > now || self.sync.progress().is_behind()
     }
 
     /// Signs what was kept, once it may be.
@@ -70,7 +74,7 @@ impl Node {
         if self.silence.until <= now {
             self.silence.until = Time(0);
         }
-        if self.silence.unsigned.is_empty() || self.silence.until > now || self.sync.progress().is_behind() {
+        if self.silence.unsigned.is_empty() || self.is_silent(now) {
             return;
         }
         for data in core::mem::take(&mut self.silence.unsigned) {

@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::vote::Height;
 
 use super::candidates::Progress;
-use super::event::{Effect, Job, Notice, Step, anchor};
+use super::event::{Job, Notice, Step, anchor};
 use super::{Node, plan};
 
 impl Node {
@@ -92,8 +92,7 @@ impl Node {
     pub(super) fn sync_applied(&mut self, now: Time, step: &mut Step) {
         let outputs = self.sync.on_applied(anchor(&self.state), now);
         self.synced = self.synced.split_off(&self.state.height().next());
-        self.context = self.make_context();
-        step.effects.push(Effect::Context(self.context.clone()));
+        self.renew_context(step);
         self.take_synced(outputs, now, step);
         self.want_sync(now, step);
     }
@@ -101,10 +100,7 @@ impl Node {
     fn take_synced(&mut self, outputs: Vec<Output>, now: Time, step: &mut Step) {
         for output in outputs {
             match output {
-                Output::Verified(_) => {
-                    self.context = self.make_context();
-                    step.effects.push(Effect::Context(self.context.clone()));
-                }
+                Output::Verified(_) => self.renew_context(step),
                 Output::Apply { block, certificate } => {
                     self.synced.insert(block.header.height, (block, certificate));
                 }

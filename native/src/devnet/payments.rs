@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,6 +29,7 @@ use super::folder::{FAUCET, Folder, PAYEE};
 use crate::api::{Api, FinalityWatch};
 use crate::client::{Client, ClientError};
 use crate::clock::{self, Stopwatch};
+use crate::mutex::lock;
 
 const AMOUNT: Amount = Amount(1_000_000);
 /// A payment not final after this long counts as failed.
@@ -128,10 +129,6 @@ impl Purse {
 struct PayingNode {
     api: Api,
     finality: FinalityWatch,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Payments {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use timecoin_core::hash::Hash;
 use timecoin_core::peer::handshake::{Keep, Origin, PeerId, PeerInfo, Refusal, keep};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::outbox::Queue;
 use super::{DisconnectReason, Limits, Outbox};
 use crate::clock;
+use crate::mutex::lock;
 
 #[derive(Debug)]
 struct Entry {
@@ -32,10 +33,6 @@ pub(super) struct Registry {
     bans: Mutex<BTreeMap<PeerId, Time>>,
     /// Bytes waiting for all peers.
     queued: Arc<AtomicUsize>,
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A session's place. Dropping it gives the place back and lets a session that took it begin.

@@ -3,7 +3,7 @@
 //! A client that reads too slowly is closed with a reason, and one that is gone without a word is noticed by
 //! pings; nothing piles up for either.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -22,6 +22,7 @@ use super::dispatch::answer;
 use super::http::BODY_SIZE_MAX;
 use super::topics::Topics;
 use super::{Caller, Rpc};
+use crate::mutex::lock;
 
 /// Longest that a message may take to leave.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,8 +100,4 @@ async fn converse(rpc: &Rpc, has_token: bool, socket: &mut Socket) -> Option<&'s
 
 fn text(value: &Value) -> Message {
     Message::text(value.to_string())
-}
-
-pub(super) fn lock(topics: &Mutex<Topics>) -> std::sync::MutexGuard<'_, Topics> {
-    topics.lock().unwrap_or_else(PoisonError::into_inner)
 }

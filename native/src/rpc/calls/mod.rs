@@ -14,8 +14,9 @@ use timecoin_core::vote::Height;
 use super::error::{Kind, RpcError};
 use super::params::Params;
 use super::query::Reader;
-use super::{Caller, Rpc, document, socket};
+use super::{Caller, Rpc, document};
 use crate::handle::NodeHandle;
+use crate::mutex::lock;
 
 /// Runs a method of the table.
 pub(super) async fn call(
@@ -36,8 +37,8 @@ pub(super) async fn call(
         "getrawmempool" => transactions::mempool(handle).await,
         "getconsensusinfo" => node::consensus(handle).await,
         "getpeerinfo" => node::peers(handle).await,
-        "subscribe" => socket::lock(caller.topics()?).subscribe(&mut params),
-        "unsubscribe" => socket::lock(caller.topics()?).unsubscribe(&mut params),
+        "subscribe" => lock(caller.topics()?).subscribe(&mut params),
+        "unsubscribe" => lock(caller.topics()?).unsubscribe(&mut params),
         "stop" => {
             handle.stop();
             Ok(json!("stopping"))
