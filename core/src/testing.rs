@@ -5,6 +5,9 @@
 
 pub mod chain;
 pub mod ledger;
+mod rng;
+
+pub use rng::Rng;
 
 use std::collections::BTreeMap;
 

@@ -39,7 +39,7 @@ const EFFECTS: &[(&str, Effect)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_key_has_its_effect() {
+async fn lesson_14_every_key_has_its_effect() {
     let tested: Vec<_> = EFFECTS.iter().map(|(key, _)| *key).collect();
     assert_eq!(tested, KEYS, "every key has a test of its effect");
     for (key, effect) in EFFECTS {
@@ -71,13 +71,7 @@ async fn listen() {
     assert_ne!(node.address, address);
     node.address = address;
     assert!(node.get("/health", "").await.is_none(), "nobody is there yet");
-    let child = Command::new(env!("CARGO_BIN_EXE_timecoin"))
-        .args(["node", "--stop-with-stdin", "--config"])
-        .arg(file)
-        .stdin(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let child = spawn(&file, Stdio::null());
     let node = Node { child, address, log: node.log.clone() };
     node.until("listens where it was told", async |node| node.get("/health", "").await.is_some()).await;
 }
@@ -156,13 +150,7 @@ async fn start_with_tls(place: &Place) -> Node {
     let lines = certificate(place);
     let (file, address) = place.settings("secure", &lines);
     let log = place.path("secure.log");
-    let child = Command::new(env!("CARGO_BIN_EXE_timecoin"))
-        .args(["node", "--stop-with-stdin", "--config"])
-        .arg(file)
-        .stdin(Stdio::piped())
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+    let child = spawn(&file, fs::File::create(&log).unwrap());
     let node = Node { child, address, log };
     node.until("running", async |node| node.log_text().contains("running")).await;
     node
@@ -245,13 +233,7 @@ async fn rpc_public() {
         let port = free_address().port();
         let lines = format!("listen = '0.0.0.0:{port}'\n{line}");
         let (file, _) = place.settings(name, &lines);
-        let child = Command::new(env!("CARGO_BIN_EXE_timecoin"))
-            .args(["node", "--stop-with-stdin", "--config"])
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = spawn(&file, Stdio::null());
         let node = Node { child, address: SocketAddr::new(ip, port), log: place.path("none") };
         node.until("answers", async |node| node.get("/health", "").await.is_some()).await;
         assert_eq!(node.post("", "uptime", json!([])).await.0, status, "{name}");

@@ -8,7 +8,7 @@ mod refusals;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -78,15 +78,7 @@ impl Place {
         let (file, address) = self.settings(name, lines);
         let log = self.path(&format!("{name}.log"));
         let output = fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_timecoin"))
-            .args(["node", "--stop-with-stdin", "--config"])
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let mut node = Node { child, address, log };
+        let mut node = Node { child: spawn(&file, output), address, log };
         let answers = async {
             while node.get("/health", "").await.is_none() {
                 assert!(node.child.try_wait().unwrap().is_none(), "it ended: {}", node.log_text());
@@ -108,6 +100,13 @@ impl Place {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
+}
+
+/// Starts a node, which stops when its standard input closes.
+fn spawn(file: &Path, log: impl Into<Stdio>) -> Child {
+    let program = &mut Command::new(env!("CARGO_BIN_EXE_timecoin"));
+    let program = program.args(["node", "--stop-with-stdin", "--config"]).arg(file);
+    program.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 fn free_address() -> SocketAddr {

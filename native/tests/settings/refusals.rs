@@ -17,7 +17,7 @@ fn assert_says(said: &str, code: &str, part: &str, name: &str) {
 }
 
 #[test]
-fn bad_settings_are_refused_with_a_code_and_advice() {
+fn lesson_14_bad_settings_are_refused_with_a_code_and_advice() {
     let place = Place::new();
     let cases = [
         ("unknown key", "a.toml", "lisen = '127.0.0.1:1'", "config-unknown-key", "unknown key `lisen`"),

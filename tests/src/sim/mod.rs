@@ -29,7 +29,6 @@ mod links;
 mod machine;
 mod network;
 mod report;
-mod rng;
 mod scenario;
 mod workload;
 mod world;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::rng::Rng;
+use timecoin_core::testing::Rng;
 
 /// What travels.
 pub(super) type Frame = Arc<[u8]>;

@@ -15,7 +15,7 @@ use timecoin_core::vote::Height;
 
 use super::Options;
 use super::network::Weather;
-use super::rng::Rng;
+use timecoin_core::testing::Rng;
 
 /// Global time at which a simulation begins, and the time of every genesis block.
 pub(super) const START: Time = Time(1_800_000_000_000);

@@ -14,8 +14,8 @@ use timecoin_core::transaction::{
 };
 
 use super::checks::Ledger;
-use super::rng::Rng;
 use super::scenario::{Scenario, key, owner};
+use timecoin_core::testing::Rng;
 
 /// Enough for every transaction made here.
 const FEE: u64 = 5_000;

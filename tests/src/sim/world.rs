@@ -18,10 +18,10 @@ use super::faults::Faults;
 use super::healing::Healing;
 use super::machine::{Machine, Stop};
 use super::network::{Frame, Network, Pair, pair};
-use super::rng::Rng;
 use super::scenario::{Scenario, key};
 use super::workload::{Workload, operator};
 use super::{Options, Topology};
+use timecoin_core::testing::Rng;
 
 /// A node that is due again this often in a row without time passing is stuck.
 const SPINS_MAX: u32 = 100;

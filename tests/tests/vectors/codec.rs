@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use timecoin_core::codec::{Wire, byte_array, decode, encode};
 
-use super::Random;
+use timecoin_core::testing::Rng;
 
 /// One of everything the wire types use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ proptest! {
 
     #[test]
     fn verdicts_on_changed_bytes_are_those_of_the_other_decoder(value in sample(), seed: u64) {
-        let (bytes, mut random) = (encode(&value), Random(seed));
+        let (bytes, mut random) = (encode(&value), Rng::new(seed));
         for _ in 0..20 {
             let mutant = mutate(&bytes, &mut random);
             let theirs: Option<Mirror> = wincode::deserialize_exact(&mutant).ok();
@@ -105,21 +105,21 @@ proptest! {
 }
 
 /// One to three random changes: bits, bytes, lengths, moved and repeated pieces.
-fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
+fn mutate(bytes: &[u8], random: &mut Rng) -> Vec<u8> {
     const TELLING: [u8; 6] = [0, 1, 2, 0x7f, 0x80, 0xff];
     let mut bytes = bytes.to_vec();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.position(3) {
         if bytes.is_empty() {
             break;
         }
-        let at = random.below(bytes.len());
-        let end = at + random.below(bytes.len() - at) + 1;
-        match random.below(7) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = TELLING[random.below(TELLING.len())],
-            2 => bytes[at] = bytes[at].wrapping_add(random.below(256) as u8),
+        let at = random.position(bytes.len());
+        let end = at + random.position(bytes.len() - at) + 1;
+        match random.position(7) {
+            0 => bytes[at] ^= 1 << random.position(8),
+            1 => bytes[at] = TELLING[random.position(TELLING.len())],
+            2 => bytes[at] = bytes[at].wrapping_add(random.position(256) as u8),
             3 => bytes.truncate(at),
-            4 => bytes.insert(at, TELLING[random.below(TELLING.len())]),
+            4 => bytes.insert(at, TELLING[random.position(TELLING.len())]),
             5 => drop(bytes.drain(at..end)),
             _ => {
                 let piece = bytes[at..end].to_vec();
@@ -142,7 +142,7 @@ fn of_300_000_mutants_none_is_a_second_encoding() {
         text: "caf\u{e9}".into(),
         signature: [0x55; 64],
     };
-    let (bytes, mut random, mut accepted) = (encode(&value), Random(1), 0);
+    let (bytes, mut random, mut accepted) = (encode(&value), Rng::new(1), 0);
     for round in 0..300_000 {
         let mutant = mutate(&bytes, &mut random);
         if let Ok(decoded) = decode::<Sample>(&mutant) {

@@ -5,7 +5,8 @@ use timecoin_core::keys::{
     PublicKey, SecretKey, Signature, SignedBytes, invalid_signatures, verify, verify_batch,
 };
 
-use super::{Random, vector_text};
+use super::{shuffle, vector_text};
+use timecoin_core::testing::Rng;
 
 #[derive(Clone)]
 struct Case {
@@ -60,10 +61,10 @@ fn oracle(item: &SignedBytes) -> bool {
 /// Shuffles, cuts into batches, and compares each batch's verdict with the list of its members'.
 fn compare_batches(cases: &[Case], seeds: u64) {
     for seed in 0..seeds {
-        let mut random = Random(seed);
+        let mut random = Rng::new(seed);
         let mut order = cases.to_vec();
         for size in [1, 2, 64] {
-            random.shuffle(&mut order);
+            shuffle(&mut random, &mut order);
             for batch in order.chunks(size) {
                 let items: Vec<_> = batch.iter().map(|case| case.item.clone()).collect();
                 let names = || batch.iter().map(|case| &case.name[..]).collect::<Vec<_>>();
@@ -101,10 +102,10 @@ fn batches_of_valid_signatures_pass_and_one_invalid_among_them_is_found() {
     let (valid, invalid): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| case.valid);
     assert!(valid.len() > 400 && invalid.len() > 50);
     compare_batches(&valid, 4);
-    let mut random = Random(0);
+    let mut random = Rng::new(0);
     for bad in invalid {
-        let mut batch: Vec<_> = (0..63).map(|_| valid[random.below(valid.len())].clone()).collect();
-        batch.insert(random.below(64), bad);
+        let mut batch: Vec<_> = (0..63).map(|_| valid[random.position(valid.len())].clone()).collect();
+        batch.insert(random.position(64), bad);
         compare_batches(&batch, 1);
     }
 }
@@ -112,14 +113,14 @@ fn batches_of_valid_signatures_pass_and_one_invalid_among_them_is_found() {
 /// Our own signatures, untouched and with one bit changed anywhere, against the other implementation.
 #[test]
 fn changed_signatures_get_the_same_verdict_as_the_oracle() {
-    let mut random = Random(7);
+    let mut random = Rng::new(7);
     for round in 0..2000u64 {
         let key = SecretKey::from_seed(&[(round % 251) as u8; 32]);
         let message = round.to_le_bytes().to_vec();
         let mut item = SignedBytes { key: key.public_key(), signature: key.sign(&message), message };
         assert!(single(&item) && oracle(&item));
-        let bit = 1 << random.below(8);
-        match random.below(104) {
+        let bit = 1 << random.position(8);
+        match random.position(104) {
             at @ 0..32 => item.key.0[at] ^= bit,
             at @ 32..96 => item.signature.0[at - 32] ^= bit,
             at => item.message[at - 96] ^= bit,

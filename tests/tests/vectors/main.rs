@@ -13,8 +13,10 @@ mod rfc6962;
 mod slip10;
 
 use std::fs;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use timecoin_core::testing::Rng;
 
 /// The vector file or folder of this name, or `None` with a loud word where the vectors are not there.
 fn vectors(name: &str) -> Option<PathBuf> {
@@ -38,26 +40,9 @@ fn vector_json(name: &str) -> Option<serde_json::Value> {
     Some(serde_json::from_str(&vector_text(name)?).expect("the vector file is JSON"))
 }
 
-/// A small deterministic random source (splitmix64) for shuffles and mutations.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    /// A number below `end`.
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
+/// Shuffles after Fisher and Yates.
+fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
+    for at in (1..items.len()).rev() {
+        items.swap(at, rng.position(at + 1));
     }
 }

@@ -8,6 +8,7 @@ use crate::certificate::{Bitmap, Certificate};
 use crate::evidence::Evidence;
 use crate::hash::{BlockId, ChainId, Hash, MasternodeId, Tag};
 use crate::keys::SecretKey;
+use crate::testing::Rng;
 use crate::time::Time;
 use crate::validators::{Validator, ValidatorIndex, ValidatorSet};
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
@@ -183,24 +184,6 @@ pub(super) fn evidence(outputs: &[Output]) -> Vec<Evidence> {
     outputs.iter().filter_map(evidence).collect()
 }
 
-/// SplitMix64.
-#[derive(Clone, Debug)]
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % end
-    }
-
-    pub(super) fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-}
-
 #[derive(Clone, Debug)]
 pub(super) enum Message {
     Proposal(Vote, Option<Certificate>),
@@ -252,7 +235,7 @@ pub(super) struct Model {
     sequence: u64,
     blocks: u64,
     pub(super) now: Time,
-    dice: Dice,
+    dice: Rng,
     pub(super) faults: Faults,
     pub(super) signed: BTreeMap<(usize, Height, ViewNumber, Phase), VoteData>,
     pub(super) evidence: BTreeSet<Evidence>,
@@ -280,7 +263,7 @@ impl Model {
             sequence: 0,
             blocks: 0,
             now: Time(1000),
-            dice: Dice(seed),
+            dice: Rng::new(seed),
             faults,
             signed: BTreeMap::new(),
             evidence: BTreeSet::new(),
@@ -340,7 +323,7 @@ impl Model {
                 return Some(Input::Built { view, block: block(self.blocks) });
             }
             Output::Check(block) => {
-                let valid = !self.dice.percent(self.faults.invalid);
+                let valid = !self.dice.chance(10 * self.faults.invalid);
                 return Some(Input::BlockVerdict { block, valid });
             }
             Output::Decide { block, certificate } => {
@@ -388,7 +371,7 @@ impl Model {
         let first = *self.signed.entry(place).or_insert(data);
         assert_eq!(first, data, "one vote per height, view and phase");
         // Durable, but perhaps not sent.
-        if self.dice.percent(self.faults.crash) {
+        if self.dice.chance(10 * self.faults.crash) {
             self.crash(at);
             return None;
         }
@@ -418,12 +401,12 @@ impl Model {
 
     /// Node 0 tells some of the others something else.
     fn lie(&mut self, data: VoteData) {
-        let nil = data.phase != Phase::PrePrepare && self.dice.percent(50);
+        let nil = data.phase != Phase::PrePrepare && self.dice.chance(500);
         let other = if nil { None } else { Some(block(1_000_000 + self.dice.below(3))) };
         let lie = VoteData { block: other, valid_view: None, ..data };
         let vote = Vote::sign(lie, 0, &CHAIN, &self.keys[0]);
         for to in 1..self.nodes.len() {
-            if self.dice.percent(50) {
+            if self.dice.chance(500) {
                 let lie = match data.phase {
                     Phase::PrePrepare => Message::Proposal(vote, None),
                     Phase::Prepare | Phase::Commit => Message::Votes(vec![vote]),
@@ -438,10 +421,10 @@ impl Model {
     }
 
     pub(super) fn send(&mut self, to: usize, message: Message) {
-        if self.dice.percent(self.faults.loss) {
+        if self.dice.chance(10 * self.faults.loss) {
             return;
         }
-        let copies = if self.dice.percent(self.faults.duplicate) { 2 } else { 1 };
+        let copies = if self.dice.chance(10 * self.faults.duplicate) { 2 } else { 1 };
         for _ in 0..copies {
             let at = self.now.plus(1 + self.dice.below(self.faults.delay_max_ms));
             self.sequence += 1;
@@ -486,7 +469,7 @@ impl Model {
                     continue;
                 }
                 self.deliver(to, message);
-                if self.dice.percent(self.faults.freeze) {
+                if self.dice.chance(10 * self.faults.freeze) {
                     self.nodes[to].frozen_until = self.now.plus(self.dice.below(60_000));
                 }
             } else {

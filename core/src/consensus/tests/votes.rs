@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::consensus::{Insertion, VoteRefusal, VoteSet};
 use crate::vote::{Height, Phase, ViewNumber, VoteData};
 
-use super::model::{Bench, CHAIN, Dice, block};
+use super::model::{Bench, CHAIN, block};
+use crate::testing::Rng;
 
 fn votes(bench: &Bench) -> VoteSet {
     VoteSet::new(bench.height, bench.set.clone())
@@ -94,21 +95,21 @@ proptest! {
     fn memory_is_bounded_whatever_is_sent(seed: u64, members in 3usize..8) {
         let bench = Bench::idle(&vec![1; members]);
         let mut held = votes(&bench);
-        let mut dice = Dice(seed);
+        let mut dice = Rng::new(seed);
         let mut view = 0u32;
         let template = bench.vote(0, Phase::Prepare, 0, None, None);
         for _ in 0..3000 {
-            if dice.percent(2) {
+            if dice.chance(20) {
                 view += 1 + dice.below(3) as u32;
                 for vote in held.enter(ViewNumber(view)) {
                     held.insert(vote);
                 }
             }
             let near = view.saturating_sub(12) + dice.below(16) as u32;
-            let at = if dice.percent(10) { dice.below(u64::from(u32::MAX)) as u32 } else { near };
+            let at = if dice.chance(100) { dice.below(u64::from(u32::MAX)) as u32 } else { near };
             let phase = [Phase::PrePrepare, Phase::Prepare, Phase::Prepare, Phase::Commit][dice.below(4) as usize];
-            let name = (phase == Phase::PrePrepare || dice.percent(90)).then(|| block(u64::from(at)));
-            let height = Height(bench.height.0 + u64::from(dice.percent(20)));
+            let name = (phase == Phase::PrePrepare || dice.chance(900)).then(|| block(u64::from(at)));
+            let height = Height(bench.height.0 + u64::from(dice.chance(200)));
             let data = VoteData { phase, height, view: ViewNumber(at), block: name, valid_view: None };
             let validator = dice.below(members as u64) as u16;
             held.insert(crate::vote::Vote { data, validator, ..template });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::model::{Dice, draft, extend, spec};
+use super::model::{draft, extend, spec};
 use crate::amount::Amount;
 use crate::block::{Block, Header};
 use crate::codec::{decode, encode};
@@ -13,6 +13,7 @@ use crate::spec::{ConsensusSpec, Rules, RulesFrom};
 use crate::state::registry::Status;
 use crate::state::tree::{CoinTree, Op, TreeError};
 use crate::state::{Applied, BlockError, Draft, VerifiedBlock, validate};
+use crate::testing::Rng;
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, RICH, ledger_spec, owner};
 use crate::time::Time;
@@ -59,7 +60,7 @@ proptest! {
 
     #[test]
     fn every_block_keeps_the_supply_the_collateral_and_the_sets(seed: u64) {
-        let (mut ledger, mut dice) = (Ledger::new(spec()), Dice(seed));
+        let (mut ledger, mut dice) = (Ledger::new(spec()), Rng::new(seed));
         for _ in 0..40 {
             let parent = ledger.clone();
             let applied = extend(&mut ledger, &mut dice);
@@ -80,7 +81,7 @@ proptest! {
 fn random_chains_do_everything_there_is() {
     let mut seen = BTreeSet::new();
     for seed in 0..4 {
-        let (mut ledger, mut dice) = (Ledger::new(spec()), Dice(seed));
+        let (mut ledger, mut dice) = (Ledger::new(spec()), Rng::new(seed));
         for _ in 0..80 {
             let applied = extend(&mut ledger, &mut dice);
             for signed in &applied.block.body.transactions {
@@ -361,7 +362,7 @@ fn the_memo_and_the_smallest_transaction_have_their_sizes() {
 #[test]
 fn the_model_draws_the_same_chain_from_the_same_seed() {
     let ledger = Ledger::new(spec());
-    let one = verdict(&ledger, draft(&ledger, &mut Dice(5)));
-    assert_eq!(one, verdict(&ledger, draft(&ledger, &mut Dice(5))));
-    assert_ne!(one, verdict(&ledger, draft(&ledger, &mut Dice(6))));
+    let one = verdict(&ledger, draft(&ledger, &mut Rng::new(5)));
+    assert_eq!(one, verdict(&ledger, draft(&ledger, &mut Rng::new(5))));
+    assert_ne!(one, verdict(&ledger, draft(&ledger, &mut Rng::new(6))));
 }

@@ -11,6 +11,7 @@ use crate::keys::PublicKey;
 use crate::spec::{ConsensusSpec, Rules, RulesFrom};
 use crate::state::registry::{Masternode, Status};
 use crate::state::{Applied, Draft, VerifiedEvidence};
+use crate::testing::Rng;
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, Payment, RICH, ledger_spec, owner};
 use crate::time::Time;
@@ -21,24 +22,6 @@ use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
 const PLAYERS: core::ops::Range<u64> = RICH..RICH + 6;
 /// Keys that may become operators.
 const OPERATORS: core::ops::Range<u64> = 10..60;
-
-/// SplitMix64.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % end
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
-        let at = self.below(list.len().max(1) as u64);
-        list.get(at as usize)
-    }
-}
 
 /// Four Bronze servers, enough money to register more of every tier, and epochs of five blocks.
 pub(super) fn spec() -> ConsensusSpec {
@@ -70,7 +53,7 @@ struct Building<'a> {
 }
 
 /// A random draft that is valid on the newest block.
-pub(super) fn draft(ledger: &Ledger, dice: &mut Dice) -> Draft {
+pub(super) fn draft(ledger: &Ledger, dice: &mut Rng) -> Draft {
     let after_ms = 5 + dice.below(120_000);
     let time = ledger.state.header.time.plus(after_ms);
     let registry = &ledger.state.registry;
@@ -123,7 +106,7 @@ impl Building<'_> {
         own.map(|(outpoint, output)| (*outpoint, *output)).collect()
     }
 
-    fn pay(&mut self, dice: &mut Dice) {
+    fn pay(&mut self, dice: &mut Rng) {
         let from = if dice.below(4) == 0 { 101 + dice.below(4) } else { PLAYERS.start + dice.below(6) };
         let mut coins = self.coins_of(from, Amount(1_000_000));
         coins.truncate(1 + dice.below(3) as usize);
@@ -139,7 +122,7 @@ impl Building<'_> {
         self.add(Payment { from, coins, outputs, action, expires_at: self.time, also: Vec::new() });
     }
 
-    fn register(&mut self, dice: &mut Dice) {
+    fn register(&mut self, dice: &mut Rng) {
         let (tier, class) = (
             [Tier::Bronze, Tier::Bronze, Tier::Silver, Tier::Gold][dice.below(4) as usize],
             [Class::Server, Class::Browser][dice.below(2) as usize],
@@ -147,7 +130,7 @@ impl Building<'_> {
         let least = Amount(tier.collateral().0 + 1_000_000);
         let from = PLAYERS.start + dice.below(6);
         let operator = OPERATORS.start + dice.below(50);
-        let Some(coin) = dice.pick(&self.coins_of(from, least)).copied() else { return };
+        let Some(coin) = dice.pick(&self.coins_of(from, least)) else { return };
         let (public, operator_proof) = agree(self.ledger, operator, &owner(from));
         if !self.operators.insert(public) {
             return;
@@ -160,10 +143,10 @@ impl Building<'_> {
     }
 
     /// An active masternode that nothing else in this block is about, and its owner's key.
-    fn active(&mut self, dice: &mut Dice) -> Option<(Masternode, u64)> {
+    fn active(&mut self, dice: &mut Rng) -> Option<(Masternode, u64)> {
         let registry = &self.ledger.state.registry;
         let active: Vec<_> = registry.iter().filter(|node| node.status == Status::Active).copied().collect();
-        let node = *dice.pick(&active)?;
+        let node = dice.pick(&active)?;
         let is_owner = |number: &u64| owner(*number) == node.owner;
         let number = PLAYERS.chain(101..105).find(is_owner)?;
         self.busy.insert(node.id).then_some((node, number))
@@ -176,13 +159,13 @@ impl Building<'_> {
         self.add(Payment { action, also: vec![also], ..payment });
     }
 
-    fn retire(&mut self, dice: &mut Dice) {
+    fn retire(&mut self, dice: &mut Rng) {
         if let Some((node, owner)) = self.active(dice) {
             self.act(Action::RetireMasternode { masternode: node.id }, owner);
         }
     }
 
-    fn rotate(&mut self, dice: &mut Dice) {
+    fn rotate(&mut self, dice: &mut Rng) {
         let number = OPERATORS.start + dice.below(50);
         if !self.operators.insert(key(number).public_key()) {
             return;
@@ -194,7 +177,7 @@ impl Building<'_> {
     }
 
     /// A member of the set in force signed two things.
-    fn evidence(&mut self, dice: &mut Dice) -> Option<VerifiedEvidence> {
+    fn evidence(&mut self, dice: &mut Rng) -> Option<VerifiedEvidence> {
         let (set, registry) = (&self.ledger.state.validators, &self.ledger.state.registry);
         let index = dice.below(set.len() as u64) as u16;
         let member = set.validator(index)?;
@@ -221,7 +204,7 @@ pub(super) fn equivocation(ledger: &Ledger, index: u16, height: Height) -> Verif
 }
 
 /// A certificate of the block by all, or by all but one where that is a quorum.
-pub(super) fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Dice) -> Certificate {
+pub(super) fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Rng) -> Certificate {
     let set = &ledger.state.validators;
     let left_out = set.validator(dice.below(2 * set.len() as u64) as u16).map(|member| member.key);
     let certificate = ledger.certify(applied, |key| Some(*key) != left_out);
@@ -229,7 +212,7 @@ pub(super) fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Dice) -
 }
 
 /// Adds a random block.
-pub(super) fn extend(ledger: &mut Ledger, dice: &mut Dice) -> Applied {
+pub(super) fn extend(ledger: &mut Ledger, dice: &mut Rng) -> Applied {
     let applied = ledger.derive(draft(ledger, dice)).unwrap();
     let certificate = certificate(ledger, &applied, dice);
     ledger.accept(&applied, certificate);

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::model::{Dice, certificate, draft, spec};
+use super::model::{certificate, draft, spec};
 use crate::amount::Amount;
 use crate::hash::MasternodeId;
 use crate::spec::{ConsensusSpec, Rules, RulesFrom};
 use crate::state::registry::Status;
+use crate::testing::Rng;
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, ledger_spec, masternode, owner};
 use crate::transaction::{Action, Class, Output, Tier};
@@ -21,7 +22,7 @@ proptest! {
     /// stays. Who signed is read off the certificates in the blocks.
     #[test]
     fn epochs_pay_by_weight_and_participation_to_the_grain(seed: u64) {
-        let (mut ledger, mut dice) = (Ledger::new(spec()), Dice(seed));
+        let (mut ledger, mut dice) = (Ledger::new(spec()), Rng::new(seed));
         let mut signed = BTreeMap::<MasternodeId, u64>::new();
         let mut pool = Amount::ZERO;
         for _ in 0..30 {

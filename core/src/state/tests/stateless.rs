@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::model::{Dice, draft, extend, spec};
+use super::model::{draft, extend, spec};
 use crate::amount::Amount;
 use crate::block::Header;
 use crate::codec::{decode, encode};
@@ -10,6 +10,7 @@ use crate::hash::Hash;
 use crate::state::BlockError;
 use crate::state::tree::{CoinTree, Multiproof};
 use crate::state::{ChainState, Draft, VerifiedBlock, planned_changes, validate};
+use crate::testing::Rng;
 use crate::testing::ledger::{Ledger, RICH, owner};
 
 /// The state as someone has it who was handed a proof for this draft, and nothing else of the coins.
@@ -66,7 +67,7 @@ proptest! {
 
     #[test]
     fn the_verdict_is_the_same_with_local_rows_and_with_a_proof(seed: u64) {
-        let (mut ledger, mut dice) = (Ledger::new(spec()), Dice(seed));
+        let (mut ledger, mut dice) = (Ledger::new(spec()), Rng::new(seed));
         for _ in 0..20 {
             let good = draft(&ledger, &mut dice);
             let applied = ledger.derive(good.clone()).unwrap();
@@ -89,7 +90,7 @@ proptest! {
 /// The header says what the coins are: a proof of other coins is no proof.
 #[test]
 fn a_proof_of_another_state_is_refused() {
-    let (mut ledger, mut dice) = (Ledger::new(spec()), Dice(1));
+    let (mut ledger, mut dice) = (Ledger::new(spec()), Rng::new(1));
     let mut older = ledger.state.coins.clone();
     for _ in 0..6 {
         let parent = ledger.clone();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::model::{Dice, extend, spec};
+use super::model::{extend, spec};
 use crate::block::Block;
 use crate::certificate::Certificate;
 use crate::codec::decode;
 use crate::rows::{Batch, Key, Table, Value};
 use crate::schema::{UndoRow, height_key, undo_block, write_block};
 use crate::state::{Applied, ChainState, UndoError};
+use crate::testing::Rng;
 use crate::testing::ledger::Ledger;
 use crate::validators::ValidatorSet;
 
@@ -68,7 +69,7 @@ fn store(rows: &mut Rows, parent: Option<&ChainState>, applied: &Applied, certif
 
 fn stored(seed: u64, blocks: usize) -> Stored {
     let (mut ledger, genesis) = Ledger::with_genesis(spec());
-    let mut dice = Dice(seed);
+    let mut dice = Rng::new(seed);
     let mut rows = Rows::default();
     store(&mut rows, None, &genesis, None);
     let mut stored = Stored { rows: vec![rows], blocks: vec![genesis.block], state: genesis.state };

@@ -14,7 +14,7 @@ const LAST: &[u8] = b"last";
 
 /// The writer's batch number `number`: every third casts a vote and withdraws an old one, every sixth nothing else.
 fn batch(number: u64) -> Batch {
-    let mut draws = Draws(number);
+    let mut draws = Rng::new(number);
     let mut batch = Batch::default();
     if number.is_multiple_of(3) {
         batch.put(Table::Sign, number.to_be_bytes(), vec![number as u8; 120]);
@@ -72,7 +72,7 @@ impl Model {
 
 #[test]
 fn what_was_stored_survives_kill_9() {
-    let mut draws = Draws::seeded("what_was_stored_survives_kill_9");
+    let mut draws = seeded("what_was_stored_survives_kill_9");
     let folder = tempfile::tempdir().unwrap();
     let mut model = Model::default();
     let mut stored = 0; // the last batch that is known to be stored

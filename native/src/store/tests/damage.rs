@@ -105,7 +105,7 @@ fn a_store_of_a_newer_program_is_refused() {
 /// Bytes decay anywhere: either the check says so, or no row is concerned.
 #[test]
 fn decay_is_reported_or_harmless() {
-    let mut draws = Draws::seeded("decay_is_reported_or_harmless");
+    let mut draws = seeded("decay_is_reported_or_harmless");
     let folder = tempfile::tempdir().unwrap();
     let (sound, damaged) = (folder.path().join("sound"), folder.path().join("damaged"));
     let expected = sound_store(&sound);

@@ -11,29 +11,16 @@ use std::path::Path;
 use futures::executor::block_on;
 use timecoin_core::rows::Value;
 use timecoin_core::schema;
-use timecoin_core::testing::store_conformance;
+use timecoin_core::testing::{Rng, store_conformance};
 
 use super::*;
 
-/// A fixed sequence that looks random: any will do, and a seed replays it.
-struct Draws(u64);
-
-impl Draws {
-    /// Seeded from `TIMECOIN_SEED` where that is set; prints the seed, so that a failure can be replayed.
-    fn seeded(test: &str) -> Self {
-        let given = std::env::var("TIMECOIN_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| getrandom::u64().unwrap());
-        println!("{test}: TIMECOIN_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
+/// Seeded from `TIMECOIN_SEED` where that is set; prints the seed, so that a failure can be replayed.
+fn seeded(test: &str) -> Rng {
+    let given = std::env::var("TIMECOIN_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| getrandom::u64().unwrap());
+    println!("{test}: TIMECOIN_SEED={seed}");
+    Rng::new(seed)
 }
 
 fn all_rows(store: &FileStore) -> Vec<(Table, Row)> {

@@ -1,17 +1,17 @@
-//! The only source of chance in a simulation: SplitMix64 (Steele, Lea and Flood, 2014), seeded once per run.
+//! The only source of chance in simulations and random tests: SplitMix64 (Steele, Lea and Flood, 2014), seeded once per run.
 
 /// A stream of numbers that depends on nothing but its seed.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
     /// The stream of a seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number.
-    pub(super) fn draw(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,30 +19,30 @@ impl Rng {
     }
 
     /// A number from 0 to `bound` - 1; 0 where the bound is 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         let drawn = self.draw();
         // The bias of a remainder does not matter for bounds this small.
         drawn.checked_rem(bound).unwrap_or(0)
     }
 
     /// A number from `low` to `high`, both included.
-    pub(super) fn between(&mut self, (low, high): (u64, u64)) -> u64 {
+    pub fn between(&mut self, (low, high): (u64, u64)) -> u64 {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
     /// A position in a list of this length.
-    pub(super) fn position(&mut self, len: usize) -> usize {
+    pub fn position(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
     /// One of these.
-    pub(super) fn pick<T: Copy>(&mut self, list: &[T]) -> Option<T> {
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> Option<T> {
         let at = self.position(list.len());
         list.get(at).copied()
     }
 
     /// True so many times in a thousand.
-    pub(super) fn chance(&mut self, permille: u64) -> bool {
+    pub fn chance(&mut self, permille: u64) -> bool {
         self.below(1000) < permille
     }
 }
