@@ -128,8 +128,9 @@ impl Gate {
 
     fn part(&mut self, peer: PeerId, parting: Parting, effects: &mut Vec<Effect>) {
         self.parted.insert(peer);
-        effects.push(Effect::Notice(Notice::Parted(peer, parting)));
+        // Told once it is so: whoever hears of a ban finds it in force.
         effects.push(Effect::Close(peer, parting));
+        effects.push(Effect::Notice(Notice::Parted(peer, parting)));
     }
 
     fn refuse(

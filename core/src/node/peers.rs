@@ -352,8 +352,8 @@ impl Node {
         self.send(due, &Message::Ping(number), step);
         for peer in silent {
             self.peer_left(&peer, now, step);
-            step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
             step.effects.push(Effect::Close(peer, Parting::Silent));
+            step.effects.push(Effect::Notice(Notice::Parted(peer, Parting::Silent)));
         }
     }
 

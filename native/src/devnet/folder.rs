@@ -33,7 +33,7 @@ const VERSION: u32 = 1;
 /// More than this many processes help nobody on one machine.
 const VALIDATORS_MAX: u16 = 64;
 /// Coins the faucet starts with: as many payments can be under way at once.
-const FAUCET_COINS: u32 = 64;
+const FAUCET_COINS: u32 = 512;
 const FAUCET_COIN: Amount = Amount::from_time(1000);
 const DEMO_COINS: u32 = 10;
 const DEMO_COIN: Amount = Amount::from_time(100);

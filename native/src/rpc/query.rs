@@ -21,20 +21,25 @@ use super::error::{Kind, RpcError};
 use crate::handle::NodeHandle;
 use crate::store::{FileStore, Snapshot, StoreError};
 
-/// The rows of one moment.
-pub(super) struct Reader(Snapshot);
+/// The rows of one moment, no older than the state that was visible then.
+pub(super) struct Reader {
+    rows: Snapshot,
+    /// The newest block whose state answers are made from. Rows of the next one may be there already.
+    height: Height,
+}
 
 impl Reader {
     pub(super) fn new(handle: &NodeHandle) -> Result<Self, RpcError> {
-        Ok(Self(handle.store.snapshot()?))
+        let height = handle.state.load().height();
+        Ok(Self { rows: handle.store.snapshot()?, height })
     }
 
     pub(super) fn snapshot(&self) -> &Snapshot {
-        &self.0
+        &self.rows
     }
 
     fn row<T: Wire>(&self, table: Table, key: &[u8], what: &str) -> Result<T, RpcError> {
-        let row = self.0.row(table, key)?.ok_or_else(|| RpcError::not_found(what))?;
+        let row = self.rows.row(table, key)?.ok_or_else(|| RpcError::not_found(what))?;
         decode(&row).map_err(|_| RpcError::not_found(what))
     }
 
@@ -49,13 +54,15 @@ impl Reader {
     }
 
     pub(super) fn height_of(&self, block: &BlockId) -> Result<Height, RpcError> {
-        let row = self.0.row(Table::BlockIndex, block.as_bytes())?;
+        let row = self.rows.row(Table::BlockIndex, block.as_bytes())?;
         row.and_then(|row| block_height(&row)).ok_or_else(|| RpcError::not_found("block"))
     }
 
+    /// Where a final transaction is: once balances show it, not before.
     pub(super) fn place(&self, txid: &TxId) -> Result<Option<TransactionPlace>, RpcError> {
-        let row = self.0.row(Table::TransactionIndex, &transaction_key(txid))?;
-        Ok(row.and_then(|row| decode(&row).ok()))
+        let row = self.rows.row(Table::TransactionIndex, &transaction_key(txid))?;
+        let place = row.and_then(|row| decode::<TransactionPlace>(&row).ok());
+        Ok(place.filter(|place| place.height <= self.height))
     }
 
     /// What a final transaction made, spent since or not, and at which height.

@@ -82,6 +82,7 @@ fn read(handle: &NodeHandle, name: &'static str, params: &mut Params) -> Result<
         "validateaddress" => coins::validate_address(handle, params),
         "masternodelist" => Ok(node::masternodes(handle)),
         "masternodestatus" => node::masternode(handle, params),
+        "listbanned" => Ok(node::banned(handle)),
         "getnetworkinfo" => Ok(node::network(handle)),
         "uptime" => Ok(json!(handle.uptime_ms())),
         "rpc.discover" => Ok(document::openrpc()),

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use timecoin_core::hash::MasternodeId;
 use timecoin_core::keys::PublicKey;
-use timecoin_core::peer::handshake::PROTOCOL_VERSION;
+use timecoin_core::peer::handshake::{PROTOCOL_VERSION, PeerId};
+use timecoin_core::time::Time;
 
 use crate::handle::NodeHandle;
 use crate::rpc::error::{Kind, RpcError};
@@ -60,6 +61,11 @@ pub(super) fn network(handle: &NodeHandle) -> Value {
         "chain": handle.chain.id,
         "peers": handle.network.peers().len(),
     })
+}
+
+pub(super) fn banned(handle: &NodeHandle) -> Value {
+    let ban = |(peer, until): (PeerId, Time)| json!({ "node": peer.to_string(), "until": until });
+    handle.bans().into_iter().map(ban).collect()
 }
 
 pub(super) async fn peers(handle: &NodeHandle) -> Result<Value, RpcError> {

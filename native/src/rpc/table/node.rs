@@ -115,6 +115,16 @@ pub(super) const METHODS: &[Method] = &[
         &[],
     ),
     method(
+        "listbanned",
+        &[],
+        "Peers that get no session for a while: each did what no honest peer does, provably.",
+        Shape::List(&Shape::Object(&[
+            field("node", Shape::Id, "its public key"),
+            field("until", Shape::Time, "when it may come back"),
+        ])),
+        &[],
+    ),
+    method(
         "subscribe",
         &[
             field("topic", Shape::Word(&["blocks", "transactions", "addresses"]), ""),

@@ -202,6 +202,7 @@ fn other_cases(facts: &Facts) -> Vec<Case> {
         case("getconsensusinfo", [json!([])], [(json!([1]), WRONG)]),
         case("getnetworkinfo", [json!([])], [(json!([1]), WRONG)]),
         case("getpeerinfo", [json!([])], [(json!([1]), WRONG)]),
+        case("listbanned", [json!([])], [(json!([1]), WRONG)]),
         case("subscribe", [], [(json!(["blocks"]), "needs_socket")]),
         case("unsubscribe", [], [(json!([1]), "needs_socket")]),
         case("uptime", [json!([])], [(json!([1]), WRONG)]),
@@ -235,6 +236,22 @@ async fn every_method_answers_as_the_table_says() {
 
 fn from_hex<T: Wire>(value: &Value) -> T {
     decode(&hex_to_vec(value.as_str().unwrap()).unwrap()).unwrap()
+}
+
+/// A block's rows are written before its state is visible. Who hears of finality then reads a balance, and must find
+/// the payment in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_is_final_only_once_balances_show_it() {
+    let node = TestNode::start().await;
+    let state = node.running.as_ref().unwrap().handle.state.clone();
+    let before = state.load_full();
+    let txid = node.pay(0).await;
+    let after = state.swap(before);
+    assert_eq!(node.refused("gettransactionfinality", json!([txid])).await, "not_found", "rows alone");
+    assert_eq!(node.refused("waittransactionfinality", json!([txid, 1])).await, "timeout", "rows alone");
+    state.store(after);
+    assert_eq!(node.call("gettransactionfinality", json!([txid])).await["final"], true);
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
