@@ -167,7 +167,10 @@ impl<S: Store, L: Fn() -> Arc<ChainState>> Answerer<'_, S, L> {
     }
 
     async fn transaction(&self, txid: &TxId) -> Answered<Located, S> {
+        // Rows of the next block may be there before its state is: it is final once balances show it.
+        let newest = (self.latest)().height();
         let place = self.row::<TransactionPlace>(Table::TransactionIndex, transaction_key(txid)).await?;
+        let place = place.filter(|place| place.height <= newest);
         let Some(TransactionPlace { height, index }) = place else { return Ok(Err(Nothing::Unknown)) };
         let block = self.block(height).await?;
         let located = block.and_then(|Block { header, body }| {
