@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { svelte } from '@sveltejs/vite-plugin-svelte';
+import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -20,12 +21,26 @@ function packageAt(mode: string): { index: string; verifier: string } {
   return { index: built('index'), verifier: built('verifier') };
 }
 
+/** Gives the service worker the list of what was built. */
+function fileList(): Plugin {
+  return {
+    name: 'file-list',
+    generateBundle(_options, bundle) {
+      const worker = bundle['sw.js'];
+      if (worker?.type !== 'chunk') return;
+      const built = Object.keys(bundle).filter((name) => name !== 'sw.js' && name !== 'index.html' && !name.endsWith('.map'));
+      const names = [...built, 'icon.svg', 'app.webmanifest'].sort();
+      worker.code = worker.code.replaceAll('BUILD_FILES', JSON.stringify(names));
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => {
   const at = packageAt(mode);
   return {
     // Relative, so that the app works from any folder of any host.
     base: './',
-    plugins: [svelte()],
+    plugins: [svelte(), fileList()],
     resolve: {
       alias: [
         { find: /^timecoin\/verifier$/, replacement: at.verifier },
@@ -42,6 +57,11 @@ export default defineConfig(({ mode }) => {
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },
       reportCompressedSize: false,
+      rolldownOptions: {
+        input: { index: path('index.html'), sw: path('offline/sw.ts') },
+        // A service worker keeps its name and stands beside the page, whose requests it may then answer.
+        output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+      },
     },
     server: { proxy: { '/rpc': { target: process.env['TIMECOIN_NODE'] ?? 'http://127.0.0.1:24201', ws: true } } },
     test: { include: ['src/**/*.test.ts'] },

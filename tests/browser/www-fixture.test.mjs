@@ -227,11 +227,21 @@ test('search by keyboard: what it finds, what it refuses', async () => {
   await page.keyboard.type('abc123');
   await page.keyboard.press('Enter');
   await page.getByText('A hash has 64 hexadecimal digits; this has 6.').waitFor();
-  // The stand-in answers every id with another block.
   await page.keyboard.press('Control+a');
   await page.keyboard.type('2204');
   await page.keyboard.press('Enter');
   await page.locator('#search-hint').getByText('There is no such block yet.').waitFor();
+  await close();
+});
+
+test('another block than the one asked for is not shown', async () => {
+  const { page, close } = await open('#/', { plan: { fail: 'wrong' } });
+  await page.keyboard.press('/');
+  await page.keyboard.type(ID);
+  await page.keyboard.press('Enter');
+  await page.getByText('The peer answered with another block than the one asked for. It was not shown.').waitFor();
+  await page.goto(`${server.url}#/block/${ID}`);
+  await page.getByRole('alert').getByText('It is not shown.').waitFor();
   await close();
 });
 
@@ -246,5 +256,33 @@ test('contacts are kept and named where they are paid', async () => {
   await page.getByText('Contact: Ann <b>').waitFor();
   await page.getByRole('button', { name: 'Review' }).click();
   assert.ok(await page.getByRole('button', { name: 'Send', exact: true }).isEnabled(), 'a contact was compared when it was added');
+  await close();
+});
+
+test('without a network the app opens and checks receipts', async () => {
+  const here = await serve({ root, folder: join(www, 'dist-fixture'), at: '/other/', files: { 'spec.toml': 'name = "fixture"' } });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(`${here.url}#/receipt`);
+  await page.getByText('Drop it here').waitFor();
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+    while (navigator.serviceWorker.controller === null) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (localStorage.getItem('timecoin.spec') === null) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+  await here.close();
+  await page.reload();
+  await page.getByLabel('As text or link').fill('TIMERECEIPT1QQ');
+  await page.getByRole('button', { name: 'Check' }).click();
+  await page.getByText('Proved: this payment is final').waitFor();
+  await page.getByText('kept in this browser from an earlier visit').waitFor();
+  await context.close();
+});
+
+test('a page that fails says so and leaves the others alone', async () => {
+  const { page, close } = await open('#/masternodes', { plan: { fail: 'masternodes' } });
+  await page.getByText('This page failed').waitFor();
+  await page.getByRole('link', { name: 'Receipts' }).click();
+  await page.getByText('Drop it here').waitFor();
   await close();
 });

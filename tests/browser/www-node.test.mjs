@@ -159,6 +159,17 @@ test('masternodes and network', async () => {
   await close();
 });
 
+test('a lost network is noticed at once, and so is its return', async () => {
+  const { page, close } = await open('');
+  const pill = page.locator('header button.pill');
+  await pill.getByText('not verified').waitFor();
+  await page.context().setOffline(true);
+  await pill.getByText('offline').waitFor({ timeout: 3_000 });
+  await page.context().setOffline(false);
+  await pill.getByText('not verified').waitFor({ timeout: 5_000 });
+  await close();
+});
+
 test('outlives its node: says offline, keeps what it has with its age, and comes back', async () => {
   const { page, close } = await open('#/masternodes');
   const pill = page.locator('header button.pill');

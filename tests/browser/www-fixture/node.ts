@@ -30,7 +30,8 @@ interface Plan {
   wallet: 'none' | 'locked' | 'unlocked';
   backedUp: boolean;
   state: State;
-  /** Fails `quote` or `verifyReceipt` with this code. */
+  /** What fails: `quote` and `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
+   * block's id with another block. */
   fail: string;
 }
 
@@ -273,10 +274,12 @@ class FixtureNode implements LightNode {
   }
 
   async transaction(txid: string): Promise<Answer<TransactionView>> {
+    if (plan().fail === 'wrong') throw new TimeCoinError('not_found', 'There is no such transaction.', 'Check the id.');
     return answer(transaction(txid, true));
   }
 
   async masternodes(): ReturnType<LightNode['masternodes']> {
+    if (plan().fail === 'masternodes') return answer([{ ...JSON.parse('{}') }]);
     return answer([{ id: id(80), operator: id(81), owner: ADDRESS, tier: 'bronze' as const, class: 'server', weight: '1000000', status: 'active', registered_at: 0 }]);
   }
 

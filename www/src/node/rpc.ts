@@ -6,6 +6,10 @@ import { asObject, count, text, type Json } from './read';
 const CALL_TIMEOUT_MS = 15_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
+/** A socket that was silent for so long is asked whether it still lives, */
+const BEAT_MS = 15_000;
+/** and is given up if it does not answer within this: after sleep, sockets look open that are not. */
+const BEAT_ANSWER_MS = 5_000;
 
 export type Topic = 'blocks' | 'transactions' | 'addresses';
 
@@ -77,6 +81,8 @@ export class Feed {
   #next = 1;
   #retry_ms = RETRY_FIRST_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #heard = 0;
+  #beat: ReturnType<typeof setInterval>;
   #closed = false;
 
   constructor(
@@ -84,6 +90,9 @@ export class Feed {
     readonly onLink: (up: boolean) => void,
   ) {
     addEventListener('online', this.#hurry);
+    addEventListener('offline', this.#drop);
+    document.addEventListener('visibilitychange', this.#ping);
+    this.#beat = setInterval(this.#ping, BEAT_MS);
     this.#dial();
   }
 
@@ -106,9 +115,32 @@ export class Feed {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#beat);
     removeEventListener('online', this.#hurry);
+    removeEventListener('offline', this.#drop);
+    document.removeEventListener('visibilitychange', this.#ping);
     this.#socket?.close();
   }
+
+  /** Gives the present connection up without waiting for its end to be noticed. */
+  #drop = (): void => {
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    this.#lost();
+  };
+
+  /** Asks a silent connection for any answer. */
+  #ping = (): void => {
+    const socket = this.#socket;
+    if (document.hidden || socket?.readyState !== WebSocket.OPEN || Date.now() - this.#heard < BEAT_ANSWER_MS) return;
+    const asked = Date.now();
+    this.#send('uptime', {});
+    setTimeout(() => {
+      if (this.#socket === socket && this.#heard < asked) this.#drop();
+    }, BEAT_ANSWER_MS);
+  };
 
   #hurry = (): void => {
     if (this.#socket !== null) return;
@@ -121,20 +153,27 @@ export class Feed {
     this.#socket = socket;
     socket.onopen = () => {
       this.#retry_ms = RETRY_FIRST_MS;
+      this.#heard = Date.now();
       for (const subscription of this.#subscriptions.values()) this.#ask(subscription);
       this.onLink(true);
     };
-    socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = () => {
-      this.#socket = null;
-      this.#pending.clear();
-      this.#active.clear();
-      this.onLink(false);
-      if (this.#closed) return;
-      // Spread, so that pages do not all come back to a restarted node at once.
-      this.#timer = setTimeout(() => this.#dial(), this.#retry_ms * (0.75 + Math.random() / 2));
-      this.#retry_ms = Math.min(this.#retry_ms * 2, RETRY_MAX_MS);
+    socket.onmessage = ({ data }) => {
+      this.#heard = Date.now();
+      this.#receive(data);
     };
+    socket.onclose = () => this.#lost();
+  }
+
+  #lost(): void {
+    this.#socket = null;
+    this.#pending.clear();
+    this.#active.clear();
+    this.onLink(false);
+    if (this.#closed) return;
+    // Spread, so that pages do not all come back to a restarted node at once.
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#dial(), this.#retry_ms * (0.75 + Math.random() / 2));
+    this.#retry_ms = Math.min(this.#retry_ms * 2, RETRY_MAX_MS);
   }
 
   #send(method: string, params: Json): number {

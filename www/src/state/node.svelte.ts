@@ -3,7 +3,7 @@
  * Pages ask here. An answer is the light node's where it has one; otherwise it is marked as reported.
  */
 
-import type { Balance, BlockView, Coin, Evidence, Head, LightNode, Masternode, PeerView, Receipt, State, TransactionView } from '@/node/api';
+import type { Balance, BlockView, Coin, Evidence, Head, LightNode, Masternode, NodeInfo, PeerView, Receipt, State, TransactionView } from '@/node/api';
 import { describe, NodeError } from '@/node/errors';
 import { openLocal } from '@/node/local';
 import { Remote, type ReportedMasternode } from '@/node/remote';
@@ -16,6 +16,7 @@ export const RECENT_MAX = 100;
 const EVIDENCE_MAX = 200;
 /** News are shown in steps, so that twenty blocks a second do not redraw the page twenty times. */
 const FLUSH_MS = 250;
+const INFO_MS = 15_000;
 
 /** What the pill says. `unverified`: the serving node answers, and nothing it says is checked. */
 export type PillState = State | { kind: 'unverified' };
@@ -32,6 +33,10 @@ class NodeState {
   chainProblem = $state.raw<NodeError | null>(null);
   evidence = $state.raw<Evidence[]>([]);
   peers = $state.raw<PeerView[]>([]);
+  /** Restarts, storage and build of the light node. */
+  info = $state.raw<NodeInfo | null>(null);
+  /** Whether the light node answers from checked blocks: until it has caught up, the serving node is asked. */
+  ready = $derived(this.localProblem === null && (this.localState.kind === 'verified' || this.localState.kind === 'stale'));
   /** Since when the serving node is out of reach. */
   lostSince = $state<number | null>(Date.now());
   everLinked = $state(false);
@@ -40,8 +45,12 @@ class NodeState {
 
   constructor() {
     this.remote = new Remote(base, (up) => this.#linked(up));
-    this.remote.onBlock((block) => this.#news.push(block));
+    this.remote.onBlock((block) => {
+      this.#news.push(block);
+      if (this.#news.length > RECENT_MAX) this.#news.shift();
+    });
     setInterval(() => this.#flush(), FLUSH_MS);
+    setInterval(() => void this.loadInfo(), INFO_MS);
     void this.start();
   }
 
@@ -72,6 +81,7 @@ class NodeState {
     try {
       const local = await openLocal(base);
       this.local = local;
+      void this.loadInfo();
       void this.#follow(local.state(), (state) => (this.localState = state));
       void this.#follow(local.heads(), (head) => (this.head = proved(head)));
       void this.#follow(local.peers(), (peers) => (this.peers = peers));
@@ -80,6 +90,11 @@ class NodeState {
       this.local = null;
       this.localProblem = describe(thrown);
     }
+  }
+
+  /** A failed question about the node itself is no news: its state says more. */
+  async loadInfo(): Promise<void> {
+    this.info = (await this.local?.info().catch(() => null)) ?? this.info;
   }
 
   async block(heightOrId: number | string): Promise<Shown<BlockView>> {
@@ -100,7 +115,8 @@ class NodeState {
 
   /** The proved list, with what only a node counts beside it. */
   async masternodes(): Promise<{ proved: Shown<Masternode[]> | null; reported: Shown<ReportedMasternode[]> | null }> {
-    const [checked, said] = await Promise.allSettled([this.local?.masternodes().then(proved), this.remote.masternodes()]);
+    const local = this.ready ? this.local : null;
+    const [checked, said] = await Promise.allSettled([local?.masternodes().then(proved), this.remote.masternodes()]);
     const list = checked.status === 'fulfilled' ? (checked.value ?? null) : null;
     if (list === null && said.status === 'rejected') throw said.reason;
     return { proved: list, reported: said.status === 'fulfilled' ? said.value : null };
@@ -123,7 +139,7 @@ class NodeState {
   /** The light node's answer, or the serving node's where there is no light node or it could not answer. */
   async #ask<T>(fromLocal: (local: LightNode) => Promise<T>, fromRemote: () => Promise<T>): Promise<T> {
     const local = this.local;
-    if (local === null) return fromRemote();
+    if (local === null || !this.ready) return fromRemote();
     try {
       return await fromLocal(local);
     } catch (thrown) {
@@ -177,7 +193,7 @@ class NodeState {
     }
     this.recent = [...byHeight.values()].sort((a, b) => b.height - a.height).slice(0, RECENT_MAX);
     const newest = this.recent[0];
-    if (newest === undefined || this.local !== null || newest.height <= (this.height ?? -1)) return;
+    if (newest === undefined || this.ready || newest.height <= (this.height ?? -1)) return;
     const { height, block, time } = newest;
     this.head = { value: newest, height, block, time, as_of: Date.now(), finality: null, verified: false };
   }
