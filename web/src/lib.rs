@@ -2,6 +2,10 @@
 //!
 //! A thin surface: every verdict is made in `timecoin-core`. Malformed text throws; it is never a verdict.
 
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
 use timecoin_core::hash::{from_hex, hex_to_vec};
 use timecoin_core::keys::{self, PublicKey, Signature};
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use wasm_bindgen_cli_support::Bindgen;
+
 use crate::setup;
 use crate::test::Extent;
 use crate::workspace::{Failure, Workspace, run, test_files};
@@ -30,14 +32,31 @@ const PROGRAMS: &[Program] = &[
 /// Runs every test under `tests/browser/`: in Chromium alone, or in all three browsers.
 pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
     set_up(workspace, extent)?;
+    let module = build(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let mut node = Command::new("node");
-    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(files);
-    node.current_dir(&workspace.root).env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+    node.args(["--test", "--test-concurrency=1", "--test-timeout=180000", "--test-reporter=spec"])
+        .args(files);
+    node.current_dir(&workspace.root).env("TIMECOIN_MODULE", module);
+    node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
     if extent == Extent::Fast {
         node.env("TIMECOIN_BROWSERS", "chromium");
     }
     run(&mut node)
+}
+
+/// Builds the module with what only tests call; quickly, for it is not the one that ships. Returns its folder.
+fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    setup::wasm_target()?;
+    let package = ["build", "--package", "timecoin-web", "--features", "testing", "--target", setup::WASM];
+    run(&mut workspace.cargo(package))?;
+    let module = workspace.target.join(setup::WASM).join("debug").join("timecoin_web.wasm");
+    let folder = workspace.target.join("wasm-bindgen").join("testing");
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).typescript(false);
+    let generated = bindgen.web(true).and_then(|bindgen| bindgen.generate(&folder));
+    generated.map_err(|error| Failure::Bindgen(error.into()))?;
+    Ok(folder)
 }
 
 /// Installs what is missing, and says so.

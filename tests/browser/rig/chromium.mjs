@@ -35,12 +35,19 @@ export async function launchChromium({ profile } = {}) {
   });
   // A browser starts with one empty tab: the first page takes it.
   const waiting = context.pages();
+  let debugging;
   return {
     name: "chromium",
     async open(url) {
       const tab = waiting.pop() ?? (await context.newPage());
       await tab.goto(url);
       return page(tab);
+    },
+    /** The bytes an origin may store; `null` for as many as before. Chromium alone lets a test say so. */
+    async limitStorage(origin, quotaSize) {
+      // The limit holds as long as the session that set it.
+      debugging ??= await context.newCDPSession(context.pages()[0]);
+      await debugging.send("Storage.overrideQuotaForOrigin", quotaSize === null ? { origin } : { origin, quotaSize });
     },
     async close() {
       await context.close();

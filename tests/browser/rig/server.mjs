@@ -44,3 +44,7 @@ export async function serve(folders) {
 
 /** The folder of the tests' own pages. */
 export const PAGES = fileURLToPath(new URL("../pages/", import.meta.url));
+
+/** The folder of the wasm module built for tests: `cargo xtask browsers` says where. */
+export const MODULE =
+  process.env.TIMECOIN_MODULE ?? fileURLToPath(new URL("../../../target/wasm-bindgen/testing/", import.meta.url));
