@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,6 +148,44 @@ test('a block, its payment, the addresses and the proof as the peer reports them
   await page.getByText('nothing proves that it is complete').waitFor();
   await page.getByText(/\d+ coins/).first().waitFor();
   await close();
+});
+
+test('a real receipt is checked in the page, a changed one is refused, and without a spec one can be chosen', async () => {
+  const spec = join(scratch, 'devnet', 'chain.json');
+  const files = { 'spec.toml': await readFile(spec, 'utf8') };
+  const here = await serve({ root, folder: join(scratch, 'dist'), at: '/', node: `127.0.0.1:${port}`, files });
+  const bare = await serve({ root, folder: join(scratch, 'dist'), at: '/', node: `127.0.0.1:${port}` });
+  const page = await browser.newPage();
+  const { transactions } = await rpc('getblock', { block: await rpc('getblockcount') });
+  const { text, receipt } = await rpc('getreceipt', { txid: transactions[0] });
+  const check = async (pasted) => {
+    await page.getByLabel('As text or link').fill(pasted);
+    await page.getByRole('button', { name: 'Check', exact: true }).click();
+  };
+  await page.goto(`${here.url}#/receipt?txid=${transactions[0]}`);
+  if (existsSync(join(root, 'web', 'dist', 'verifier.js'))) {
+    await page.getByText('Proved: this payment is final').waitFor();
+    await page.getByText(transactions[0]).waitFor();
+    await page.getByText('the chain spec that came with this page').waitFor();
+    await page.screenshot({ path: join(screenshots, 'node-receipt.png'), fullPage: true });
+    await check(JSON.stringify({ ...receipt, header: { ...receipt.header, supply: '1' } }));
+    await page.getByText('This proves nothing').waitFor();
+    assert.equal(await page.getByText('Proved: this payment is final').count(), 0);
+    await check(text);
+    await page.getByText('Proved: this payment is final').waitFor();
+    await page.goto(`${bare.url}#/receipt`);
+    await check(text);
+    await page.getByText('The node does not publish its chain spec.').waitFor();
+    await page.getByLabel('Chain spec').setInputFiles(spec);
+    await page.getByText('Proved: this payment is final').waitFor();
+    await page.getByText('the chain spec that you chose').waitFor();
+  } else {
+    await page.getByText('This build of the app has no receipt verifier in it.').waitFor();
+    assert.equal(await page.getByText('Proved: this payment is final').count(), 0);
+  }
+  await page.close();
+  await here.close();
+  await bare.close();
 });
 
 test('masternodes and network', async () => {

@@ -9,7 +9,7 @@ async function chainSpec(base: URL): Promise<string> {
   const spec = response?.ok === true ? await response.text() : '';
   // A host that knows no such file may answer with the app's own page.
   if (spec === '' || spec.trimStart().startsWith('<')) {
-    throw new NodeError('no_spec', 'The node does not publish its chain spec.', 'Open the page at a node of this version.', true);
+    throw new NodeError('no_spec', 'The node does not publish its chain spec.', 'Open the page at a node that does, or choose the spec as a file where that is offered.', true);
   }
   return spec;
 }
