@@ -5,6 +5,7 @@
 //! compared, never counted; every queue is bounded.
 
 mod answer;
+pub mod light;
 mod reindex;
 
 use std::collections::VecDeque;

@@ -39,6 +39,8 @@ pub mod meta {
     pub const TIP: &[u8] = b"tip";
     /// The registry.
     pub const REGISTRY: &[u8] = b"registry";
+    /// What a light node trusts, and the heights of the headers that lead there.
+    pub const TRUST: &[u8] = b"trust";
     /// Followed by a public key: the statement that this key was made here and had never signed.
     pub const SIGNER: &[u8] = b"signer";
 }

@@ -4,7 +4,9 @@
 //! panics. It does not cover crashes: what a power cut may take is each backend's own test.
 
 pub mod chain;
+pub mod epochs;
 pub mod ledger;
+pub mod light;
 mod rng;
 
 pub use rng::Rng;

@@ -222,9 +222,11 @@ impl PastBlock {
 }
 
 impl Payment {
+    /// Checks that the payment is in the block of this header, and gives its id.
+    ///
     /// The root binds the sides of the path, not the position in the log: of all logs with this path, take the
     /// full one, so that each payment has one proof.
-    fn verify(&self, header: &Header) -> Result<TxId, ReceiptError> {
+    pub fn verify(&self, header: &Header) -> Result<TxId, ReceiptError> {
         let length = self.path.len();
         if length > PATH_LENGTH_MAX {
             let error = ProofError::PathLength { expected: PATH_LENGTH_MAX, found: length };

@@ -7,9 +7,10 @@
 //! | secrets at rest | [`keystore`] | argon2id, XChaCha20-Poly1305 |
 //! | coins → transaction | [`coins`], [`build`] | |
 //! | blocks → coins and history | [`scan`], [`account`], [`state`] | BIP-44's gap, BIP-158's filters |
+//! | light client → up to date | [`sync`] | |
 //! | transaction → signatures | [`sign`], [`offline`] | |
 //!
-//! It knows no node and no store: what it learns of the chain it is handed.
+//! All but [`sync`] know no node and no store: what they learn of the chain they are handed.
 //! Entropy is always an argument: the driver draws it. Secrets are wiped when dropped and never printed.
 
 pub mod account;
@@ -22,5 +23,6 @@ pub mod offline;
 pub mod scan;
 pub mod sign;
 pub mod state;
+pub mod sync;
 #[cfg(test)]
 pub(crate) mod testing;

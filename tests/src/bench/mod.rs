@@ -7,6 +7,7 @@
 pub mod blocks;
 mod chain;
 pub mod devnet;
+pub mod light;
 pub mod mempool;
 pub mod store;
 pub mod transactions;
@@ -61,12 +62,13 @@ pub struct Subject {
 }
 
 /// Everything there is to measure, in the order it is measured.
-pub const SUBJECTS: [Subject; 7] = [
+pub const SUBJECTS: [Subject; 8] = [
     Subject { name: "votes", about: "votes, quorums and certificates", run: votes::run },
     Subject { name: "transactions", about: "verifying transactions", run: transactions::run },
     Subject { name: "mempool", about: "admission and lookup", run: mempool::run },
     Subject { name: "blocks", about: "validating a block of 1,000 payments", run: blocks::run },
     Subject { name: "tree", about: "changes and proofs of the state tree", run: tree::run },
+    Subject { name: "light", about: "a light client from genesis to a million heights on", run: light::run },
     Subject { name: "store", about: "blocks and votes on disk with a million coins", run: store::run },
     Subject {
         name: "devnet",

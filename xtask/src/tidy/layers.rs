@@ -45,7 +45,7 @@ const LAYERS: &[(&str, Siblings, &[&str])] = &[
 
 /// Modules beside the layers, which none of them may import: the highest layer each uses, and other side modules.
 const SIDE: &[(&str, &str, &[&str])] = &[
-    ("wallet", "rules", &[]),
+    ("wallet", "driver", &[]),
     ("rpc", "rules", &[]),
     ("tool", "messages", &["wallet"]),
     ("testing", "driver", &["wallet"]),

@@ -27,7 +27,14 @@ const IMPURE: &[(&[&str], &str)] = &[
 ];
 
 /// The files of the core that may wait for something.
-const ASYNC: &[&str] = &["core/src/driver.rs", "core/src/driver/", "core/src/store/", "core/src/testing.rs"];
+const ASYNC: &[&str] = &[
+    "core/src/driver.rs",
+    "core/src/driver/",
+    "core/src/store/",
+    "core/src/testing.rs",
+    "core/src/testing/",
+    "core/src/wallet/sync.rs",
+];
 
 /// Crates with one user each: the word, the files that may say it, and why.
 const SINGLE_USER: &[(&str, &[&str], &str)] = &[
