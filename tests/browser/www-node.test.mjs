@@ -101,7 +101,7 @@ test('says that nothing is checked, and why', async () => {
   const { page, close } = await open('');
   const pill = page.locator('header button.pill');
   await pill.getByText('not verified').waitFor();
-  await page.getByText('Nothing on this page is checked by your browser.').waitFor();
+  await page.getByText('What nodes say here is not checked by your browser.').waitFor();
   await page.getByText(/^reported by the peer/).first().waitFor();
   await pill.click();
   await page.getByText('Why nothing is checked here').waitFor();

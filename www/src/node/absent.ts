@@ -22,6 +22,10 @@ export async function buildInfo(): Promise<BuildInfo> {
   throw new TimeCoinError(WHY);
 }
 
+export async function loadVerifier(): Promise<void> {
+  throw new TimeCoinError('This build of the app has no receipt verifier in it.');
+}
+
 export async function verifyReceipt(): Promise<VerifiedReceipt> {
   throw new TimeCoinError('This build of the app has no receipt verifier in it.');
 }

@@ -33,6 +33,11 @@ export async function localBuild(): Promise<BuildInfo> {
   return (await import('timecoin')).buildInfo();
 }
 
+/** Loads the verifier: it then needs no network, and the time a check takes is the check's. */
+export async function loadVerifier(): Promise<void> {
+  await (await import('timecoin/verifier')).loadVerifier();
+}
+
 /** Checks a receipt with the package's small verifier; needs no node and no network. */
 export async function checkReceipt(receipt: string | Uint8Array, options: VerifyOptions): Promise<VerifiedReceipt> {
   return (await import('timecoin/verifier')).verifyReceipt(receipt, options);

@@ -13,5 +13,7 @@ declare module 'timecoin' {
 
 declare module 'timecoin/verifier' {
   import type { VerifiedReceipt, VerifyOptions } from '@/node/api';
+  /** Loads the module ahead of its first use. */
+  export function loadVerifier(): Promise<void>;
   export function verifyReceipt(receipt: string | Uint8Array, options: VerifyOptions): Promise<VerifiedReceipt>;
 }
