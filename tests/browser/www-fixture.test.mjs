@@ -184,8 +184,9 @@ test('paying: faults, fee, confirmation, phases, receipt', async () => {
   const times = (await page.locator('[aria-label="Phase of the payment"] li .number').allTextContents()).map((time) => Number.parseFloat(time));
   assert.equal(times.length, 5);
   assert.deepEqual(times, [...times].sort((a, b) => a - b));
-  await page.getByRole('button', { name: 'Receipt as QR code' }).click();
+  await page.getByRole('button', { name: 'QR code and link' }).click();
   await page.getByRole('img', { name: 'QR code of the receipt' }).waitFor();
+  await page.getByRole('button', { name: 'Copy link' }).waitFor();
   await page.screenshot({ path: join(screenshots, 'wallet-sent-light.png'), fullPage: true });
   await assertAccessible(page, 'sent');
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
