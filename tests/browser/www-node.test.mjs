@@ -168,6 +168,11 @@ test('a real receipt is checked in the page, a changed one is refused, and witho
     await page.getByText(transactions[0]).waitFor();
     await page.getByText('the chain spec that came with this page').waitFor();
     await page.screenshot({ path: join(screenshots, 'node-receipt.png'), fullPage: true });
+    await page.goto(`${here.url}#/tx/${transactions[0]}`);
+    await page.getByRole('button', { name: /^final/ }).click();
+    await page.getByText("the payment's receipt proves that it is final").waitFor();
+    await page.screenshot({ path: join(screenshots, 'node-proof.png') });
+    await page.goto(`${here.url}#/receipt`);
     await check(JSON.stringify({ ...receipt, header: { ...receipt.header, supply: '1' } }));
     await page.getByText('This proves nothing').waitFor();
     assert.equal(await page.getByText('Proved: this payment is final').count(), 0);
