@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{Wire, encode};
 use crate::hash::{ChainId, Hash, Tag};
-use crate::keys::{PublicKey, Signature, SignedBytes, verify_batch};
+use crate::keys::{PublicKey, Signature, SignedBytes, verify_together};
 use crate::validators::{VALIDATORS_MAX, ValidatorIndex, ValidatorSet};
 use crate::vote::{Vote, VoteData};
 
@@ -180,7 +180,7 @@ impl Certificate {
     /// Checks everything: form, quorum and every signature.
     pub fn verify(&self, set: &ValidatorSet, chain: &ChainId) -> Result<(), CertificateError> {
         let signatures = self.check_form(set, chain)?;
-        if verify_batch(&signatures) { Ok(()) } else { Err(CertificateError::Signature) }
+        if verify_together(&signatures) { Ok(()) } else { Err(CertificateError::Signature) }
     }
 
     /// The votes it is made of.

@@ -15,6 +15,7 @@ pub mod driver;
 pub mod evidence;
 pub mod filter;
 pub mod hash;
+pub mod json;
 pub mod keys;
 pub mod light;
 pub mod lock;

@@ -12,6 +12,7 @@ use crate::amount::Amount;
 use crate::block::Header;
 use crate::codec::encode;
 use crate::hash::{BlockId, ChainId, Hash, Owner, Tag};
+use crate::json::{self, JsonError};
 use crate::keys::PublicKey;
 use crate::time::Time;
 use crate::transaction::{Class, Output, Tier, TransactionLimits};
@@ -154,7 +155,7 @@ impl Checkpoint {
 pub enum SpecError {
     /// Not JSON, or a key is unknown, missing or of the wrong type.
     #[error("chain spec: {0}")]
-    Malformed(String),
+    Malformed(JsonError),
     /// The rules table is empty, does not start at height 0 or is not ascending.
     #[error("chain spec: rules must start at height 0 and ascend")]
     RulesOrder,
@@ -175,8 +176,7 @@ pub enum SpecError {
 impl ChainSpec {
     /// Parses and checks a spec file.
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
-        let spec: Self =
-            serde_json::from_str(text).map_err(|error| SpecError::Malformed(error.to_string()))?;
+        let spec: Self = json::read(text).map_err(SpecError::Malformed)?;
         spec.consensus.check()?;
         Ok(spec)
     }

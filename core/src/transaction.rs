@@ -63,6 +63,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All of them.
+    pub const HEAVIEST_FIRST: [Self; 3] = [Self::Gold, Self::Silver, Self::Bronze];
+
     /// The exact collateral.
     #[must_use]
     pub const fn collateral(self) -> Amount {

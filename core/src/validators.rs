@@ -3,6 +3,8 @@
 //! A set is a value derived from certified chain state. It is never assembled from who is connected, and
 //! the quorum is over its total weight whoever answers.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Wire, encode};
@@ -92,7 +94,7 @@ impl ValidatorSet {
         if validators.len() > VALIDATORS_MAX {
             return Err(ValidatorSetError::TooMany(validators.len()));
         }
-        validators.sort_by(|one, two| two.weight.cmp(&one.weight).then(one.key.cmp(&two.key)));
+        validators.sort_unstable_by(|one, two| two.weight.cmp(&one.weight).then(one.key.cmp(&two.key)));
         let mut total = 0u64;
         for validator in &validators {
             if validator.weight == 0 {
@@ -103,10 +105,9 @@ impl ValidatorSet {
             }
             total = total.checked_add(validator.weight).expect("256 weights of 2^55 fit in 63 bits");
         }
-        let mut keys: Vec<_> = validators.iter().map(|validator| validator.key).collect();
-        keys.sort_unstable();
-        match keys.array_windows().find(|[one, two]| one == two) {
-            Some([key, _]) => Err(ValidatorSetError::DuplicateKey(*key)),
+        let mut keys = BTreeSet::new();
+        match validators.iter().find(|validator| !keys.insert(validator.key)) {
+            Some(repeated) => Err(ValidatorSetError::DuplicateKey(repeated.key)),
             None => {
                 let hash = Self::HASH.hash(&[&encode(&validators)]);
                 Ok(Self { validators, total, hash })

@@ -8,7 +8,8 @@ use bech32::primitives::checksum::Checksum;
 use bech32::primitives::decode::CheckedHrpstring;
 
 use super::Receipt;
-use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode, encode};
+use crate::codec::{CodecError, FRAME_SIZE_MAX, Wire, decode_once, encode};
+use crate::json::{self, JsonError};
 
 const PREFIX: &str = "timereceipt";
 /// Prefix, separator and checksum beside the payload.
@@ -54,6 +55,20 @@ impl Checksum for LongBech32m {
 }
 
 impl Receipt {
+    /// Reads whichever form it is: JSON begins with `{`, the compact text with its prefix, and the version in
+    /// the first two bytes of the binary form is neither. Text may have white space around it.
+    pub fn from_any_form(bytes: &[u8]) -> Result<Self, FormError> {
+        let is_text = |text: &&str| {
+            let prefix = text.get(..PREFIX.len());
+            text.starts_with('{') || prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+        };
+        match core::str::from_utf8(bytes).ok().map(str::trim_ascii).filter(is_text) {
+            Some(text) if text.starts_with('{') => Self::from_json(text),
+            Some(text) => Self::from_text(text),
+            None => Self::from_bytes(bytes),
+        }
+    }
+
     /// The binary form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -62,7 +77,7 @@ impl Receipt {
 
     /// Reads the binary form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormError> {
-        Ok(decode(bytes)?)
+        Ok(decode_once(bytes)?)
     }
 
     /// The readable form.
@@ -76,8 +91,8 @@ impl Receipt {
         if text.len() > FRAME_SIZE_MAX {
             return Err(FormError::TooLarge { size: text.len() });
         }
-        let receipt: Self = serde_json::from_str(text)
-            .map_err(|error| FormError::Json { line: error.line(), column: error.column() })?;
+        let receipt: Self =
+            json::read(text).map_err(|JsonError { line, column, .. }| FormError::Json { line, column })?;
         Self::from_bytes(&receipt.to_bytes())
     }
 

@@ -53,13 +53,13 @@ pub fn genesis(spec: &ConsensusSpec) -> Result<Applied, GenesisError> {
         spent: Vec::new(),
         made: outputs.map(|(index, output)| (outpoint(index), *output)).collect(),
     };
-    let owners: BTreeSet<_> = changes.made.iter().map(|(_, output)| output.owner).collect();
+    let mut owners = BTreeSet::new();
+    owners.extend(changes.made.iter().map(|(_, output)| output.owner));
 
     let registry = registry(spec, outpoint)?;
     let validators = Arc::new(registry.validators(spec.rules(Height(0)))?);
     let accounting = Accounting::genesis(&validators);
-    let mut coins = CoinTree::empty();
-    coins.apply(&changes.ops())?;
+    let coins = CoinTree::of(&changes.made)?;
     let commitment = commitment(&coins, &registry, &accounting);
     let filter = Filter::build(filter_key(&BlockId::default()), &owners);
     let body = Body { transactions: vec![transaction], ..Body::default() };
@@ -106,7 +106,7 @@ fn registry(spec: &ConsensusSpec, outpoint: impl Fn(u32) -> OutPoint) -> Result<
             return Err(GenesisError::DuplicateOperator(node.operator));
         }
         let collateral = outpoint(index);
-        registry.put(Masternode {
+        registry.insert(Masternode {
             id: masternode_id(&collateral),
             tier: node.tier,
             class: node.class,

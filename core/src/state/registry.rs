@@ -156,6 +156,11 @@ impl Registry {
     /// Adds or replaces an entry.
     pub fn put(&mut self, node: Masternode) {
         self.remove(&node.id);
+        self.insert(node);
+    }
+
+    /// Adds an entry that is not there yet.
+    pub(super) fn insert(&mut self, node: Masternode) {
         self.collateral.insert(node.collateral, node.id);
         self.operators.insert(node.operator, node.id);
         self.nodes.insert(node.id, node);
@@ -193,11 +198,9 @@ impl Registry {
 
     /// Active masternodes of a class, the heaviest first, equal ones by id.
     fn heaviest(&self, class: Class) -> Vec<&Masternode> {
-        let active = self.nodes.values().filter(|node| node.status == Status::Active);
-        let mut nodes: Vec<_> = active.filter(|node| node.class == class).collect();
-        // Stable: the map is in id order.
-        nodes.sort_by_key(|node| core::cmp::Reverse(weight(node)));
-        nodes
+        let active = self.nodes.values().filter(|node| node.status == Status::Active && node.class == class);
+        let of_tier = |tier| active.clone().filter(move |node| node.tier == tier);
+        Tier::HEAVIEST_FIRST.into_iter().flat_map(of_tier).collect()
     }
 }
 

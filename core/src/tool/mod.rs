@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `keys.rs` | `verify-signature`, `verify-key`, `address`, `mnemonic`, `derive` |
 //! | `data.rs` | `decode-transaction`, `decode-block`, `codec-roundtrip`, `chain-id`, `filter` |
-//! | `proofs.rs` | `verify-proof`, `verify-receipt`, `state-root`, `merkle-root` |
+//! | `proofs.rs` | `verify-proof`, `state-root`, `merkle-root` |
+//! | `receipt.rs` | `verify-receipt`, and the same verdict without a line around it |
 //! | `codes.rs` | the stable code of every error |
 //!
 //! Input that cannot be read is answered with `{"error":{"code":…,"message":…}}`: codes are stable, messages are for
@@ -16,14 +17,18 @@ mod codes;
 mod data;
 mod keys;
 mod proofs;
+mod receipt;
 
 use core::fmt::Display;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::codec::FRAME_SIZE_MAX;
+use crate::codec::{FRAME_SIZE_MAX, Wire, decode, encode};
 use crate::hash::hex_to_vec;
+
+pub use receipt::{Trust, check_receipt};
 
 /// Longest line read: a block in hexadecimal with room to spare.
 pub const LINE_SIZE_MAX: usize = 3 * FRAME_SIZE_MAX;
@@ -43,7 +48,7 @@ const COMMANDS: [(&str, Command); 14] = [
     ("state-root", proofs::state_root),
     ("verify-key", keys::verify_key),
     ("verify-proof", proofs::verify_proof),
-    ("verify-receipt", proofs::verify_receipt),
+    ("verify-receipt", receipt::verify_receipt),
     ("verify-signature", keys::verify_signature),
 ];
 
@@ -64,7 +69,7 @@ pub fn run(command: &str, line: &str) -> String {
         }
         Some((_, answer)) => answer(line),
     };
-    answer.unwrap_or_else(|error| json!({ "error": error.to_json() })).to_string()
+    answer.unwrap_or_else(|error| json!({ "error": error })).to_string()
 }
 
 /// Answers one line of bytes, as a pipe hands it over. Text that is not UTF-8 is refused rather than repaired: a
@@ -75,12 +80,13 @@ pub fn run_bytes(command: &str, line: &[u8]) -> String {
         Ok(line) => run(command, line),
         Err(error) => {
             let message = format!("not UTF-8 from byte {} on", error.valid_up_to());
-            json!({ "error": ToolError::new("malformed-json", message).to_json() }).to_string()
+            json!({ "error": ToolError::new("malformed-json", message) }).to_string()
         }
     }
 }
 
 /// Why a line has no answer.
+#[derive(Serialize)]
 struct ToolError {
     code: &'static str,
     message: String,
@@ -107,10 +113,6 @@ impl ToolError {
     fn hex(field: &'static str) -> Self {
         Self::new("malformed-hex", format!("`{field}` is not hexadecimal digits in pairs"))
     }
-
-    fn to_json(&self) -> Value {
-        json!({ "code": self.code, "message": self.message })
-    }
 }
 
 /// Reads a line strictly.
@@ -126,6 +128,25 @@ fn read<T: DeserializeOwned>(line: &str) -> Result<T, ToolError> {
 /// Reads a field in hexadecimal.
 fn hex(field: &'static str, text: &str) -> Result<Vec<u8>, ToolError> {
     hex_to_vec(text).ok_or_else(|| ToolError::hex(field))
+}
+
+/// A value as its bytes in hexadecimal or as JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form<T> {
+    Hex(String),
+    Json(T),
+}
+
+impl<T: Wire> Form<T> {
+    /// In JSON too it must be a value that has bytes.
+    fn read(self, field: &'static str) -> Result<T, ToolError> {
+        let bytes = match self {
+            Self::Hex(text) => hex(field, &text)?,
+            Self::Json(value) => encode(&value),
+        };
+        Ok(decode(&bytes)?)
+    }
 }
 
 /// The answer about something that does not hold.

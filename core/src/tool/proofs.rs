@@ -1,42 +1,17 @@
-//! Proofs: Merkle logs, the state tree, answers about the state, receipts.
-
-use std::sync::Arc;
+//! Proofs: Merkle logs, the state tree, answers about the state.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Code, ToolError, hex, invalid, read};
+use super::{Code, Form, ToolError, hex, invalid, read};
 use crate::amount::Amount;
 use crate::answer::{BalanceAnswer, CoinsAnswer};
 use crate::block::Header;
-use crate::codec::{Wire, decode, encode};
+use crate::codec::encode;
 use crate::hash::{Hash, Owner, TxId, to_hex};
-use crate::light::{AgePolicy, Options, trusted_points};
 use crate::merkle::{Blake, ConsistencyProof, InclusionProof, LogHash, root};
-use crate::receipt::{Proved, Receipt};
-use crate::spec::{ChainSpec, Checkpoint};
 use crate::state::tree::{AbsenceProof, CoinProof, CoinTree, Op, OwnerCoinsProof, OwnerProof, Summary};
-use crate::time::Time;
 use crate::transaction::{OutPoint, Output};
-
-/// A value as its bytes in hexadecimal or as JSON.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Form<T> {
-    Hex(String),
-    Json(T),
-}
-
-impl<T: Wire> Form<T> {
-    /// In JSON too it must be a value that has bytes.
-    fn read(self, field: &'static str) -> Result<T, ToolError> {
-        let bytes = match self {
-            Self::Hex(text) => hex(field, &text)?,
-            Self::Json(value) => encode(&value),
-        };
-        Ok(decode(&bytes)?)
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -213,60 +188,4 @@ pub(super) fn merkle_root(line: &str) -> Result<Value, ToolError> {
         answer["hex"] = json!(to_hex(&encode(&proof)));
     }
     Ok(answer)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Policy {
-    TrustPeriod,
-    Unbonding,
-    AnyAge,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReceiptFields {
-    receipt: Form<Receipt>,
-    spec: ChainSpec,
-    /// Points trusted beside those of the spec.
-    #[serde(default)]
-    anchors: Vec<Checkpoint>,
-    now: Time,
-    policy: Option<Policy>,
-}
-
-/// Checks a receipt, given as JSON, bytes in hexadecimal or text, under a chain spec at a time.
-pub(super) fn verify_receipt(line: &str) -> Result<Value, ToolError> {
-    let ReceiptFields { receipt, spec, anchors, now, policy } = read(line)?;
-    spec.consensus.check()?;
-    let receipt = match receipt {
-        Form::Hex(text) if text.contains(|at: char| !at.is_ascii_hexdigit()) => Receipt::from_text(&text)?,
-        other => other.read("receipt")?,
-    };
-    let mut points = trusted_points(&spec)?;
-    points.extend(anchors);
-    let policy = match policy {
-        Some(Policy::Unbonding) => AgePolicy::Unbonding,
-        Some(Policy::AnyAge) => AgePolicy::AnyAge,
-        Some(Policy::TrustPeriod) | None => AgePolicy::TrustPeriod,
-    };
-    let options = Options::new(Arc::new(spec.consensus), policy);
-    Ok(verdict(receipt.verify(&points, &options, now), |proved| payment(&proved)))
-}
-
-fn payment(proved: &Proved) -> Value {
-    let signed = proved.signed.map(|signed| json!({ "weight": signed.weight, "total": signed.total }));
-    json!({
-        "valid": true,
-        "txid": proved.txid,
-        "outputs": proved.outputs,
-        "memo": to_hex(&proved.memo),
-        "height": proved.height,
-        "block": proved.block,
-        "time": proved.time,
-        "final_height": proved.final_height,
-        "signed": signed,
-        "anchor": proved.anchor,
-        "anchor_age_ms": proved.anchor_age_ms,
-    })
 }

@@ -16,7 +16,7 @@ enum Siblings {
 
 /// From the bottom up.
 const LAYERS: &[(&str, Siblings, &[&str])] = &[
-    ("primitives", Siblings::Allowed, &["amount", "codec", "hash", "keys", "time"]),
+    ("primitives", Siblings::Allowed, &["amount", "codec", "hash", "json", "keys", "time"]),
     (
         "data",
         Siblings::Allowed,

@@ -49,7 +49,7 @@ pub use rows::{PAGE_COINS, RowChange, page_coins};
 
 use crate::hash::{Hash, Owner};
 use crate::transaction::{OutPoint, Output};
-use coin::{Coin, Coins, OwnerId, Owners, coin_key, owner_key};
+use coin::{Coin, Coins, OwnerId, Owners, build, coin_key, owner_key};
 use key::Prefix;
 use node::{Node, Updater};
 use view::{Leaf, Top, View};
@@ -127,6 +127,18 @@ impl CoinTree {
         Self { root: Node::EMPTY }
     }
 
+    /// The tree of these coins, no two of which have one outpoint.
+    pub fn of(coins: &[(OutPoint, Output)]) -> Result<Self, TreeError> {
+        let coin = |(outpoint, output): &(OutPoint, Output)| {
+            let owner = OwnerId { key: owner_key(&output.owner), owner: output.owner };
+            Coin::new(owner, coin_key(outpoint), *outpoint, output.amount)
+        };
+        let coins: Option<Vec<Coin>> = coins.iter().map(coin).collect();
+        let mut coins = coins.ok_or(TreeError::Overflow)?;
+        coins.sort_unstable_by_key(Coin::position);
+        Ok(Self { root: build(coins, 0).ok_or(TreeError::Overflow)? })
+    }
+
     /// A tree of which only the summary is known; the rest is loaded on demand.
     #[must_use]
     pub fn unloaded(summary: Summary) -> Self {
@@ -186,22 +198,24 @@ fn missing(scope: Option<&Hash>, key: &Hash, depth: u16, summary: &Summary) -> T
 /// A change with where it happens.
 struct Item<'a> {
     position: Position,
+    /// Its place among the changes.
+    at: usize,
     op: &'a Op,
 }
 
 /// In the tree's order; changes of one coin keep theirs.
 fn sorted(ops: &[Op]) -> Vec<Item<'_>> {
     let mut items: Vec<Item<'_>> = Vec::with_capacity(ops.len());
-    for op in ops {
+    for (at, op) in ops.iter().enumerate() {
         let (outpoint, output) = op.coin();
         // One owner's coins mostly come together.
         let owner = match items.last() {
             Some(last) if last.op.coin().1.owner == output.owner => last.position.owner,
             _ => owner_key(&output.owner),
         };
-        items.push(Item { position: Position { owner, coin: coin_key(outpoint) }, op });
+        items.push(Item { position: Position { owner, coin: coin_key(outpoint) }, at, op });
     }
-    items.sort_by_key(|item| item.position);
+    items.sort_unstable_by_key(|item| (item.position, item.at));
     items
 }
 
@@ -233,7 +247,7 @@ fn merge(coins: &[Coin], items: &[Item<'_>], merged: &mut Vec<Coin>) -> Result<(
 
 /// Applies all changes at one position in order.
 fn change_coin(mut coin: Option<Coin>, changes: &[Item<'_>]) -> Result<Option<Coin>, TreeError> {
-    for Item { position, op } in changes {
+    for Item { position, op, .. } in changes {
         coin = match (op, coin) {
             (Op::Insert(outpoint, output), None) => {
                 let id = OwnerId { key: position.owner, owner: output.owner };

@@ -24,6 +24,7 @@ proptest! {
         let mut rebuilt = CoinTree::empty();
         let ops: Vec<Op> = coins.iter().map(|(outpoint, output)| Op::Insert(*outpoint, *output)).collect();
         prop_assert_eq!(rebuilt.apply(&ops), Ok(tree.summary()));
+        prop_assert_eq!(CoinTree::of(&coins).map(|tree| tree.summary()), Ok(tree.summary()));
         let mut expected: Vec<(OutPoint, Output)> = model.0.into_iter().collect();
         expected.sort_by_key(|(outpoint, output)| Position::of(&output.owner, outpoint));
         prop_assert_eq!(coins, expected);
