@@ -91,8 +91,9 @@ pub(crate) fn node_modules(folder: &Path) -> Result<(), Failure> {
     if lockfile.is_none() || installed >= lockfile {
         return Ok(());
     }
-    println!("set-up: installing the packages of {}", folder.display());
-    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+    eprintln!("set-up: installing the packages of {}", folder.display());
+    // Standard output may be read by a program: `devnet --json`.
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder).stdout(io::stderr()))
 }
 
 fn modified(path: &Path) -> Result<Option<SystemTime>, Failure> {

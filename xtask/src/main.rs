@@ -9,6 +9,7 @@ mod setup;
 mod test;
 mod tidy;
 mod wasm;
+mod web;
 mod workspace;
 
 use std::env;
@@ -26,7 +27,8 @@ Usage: cargo xtask COMMAND
   bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers
   browsers [--fast]      the tests in Chromium, Firefox and WebKit; --fast: in Chromium alone
-  wasm                   build the WebAssembly module and run its tests under Node
+  wasm                   build the WebAssembly modules and run their tests under Node
+  web                    build the npm package, `web/`, and the app, `www/`
 ";
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
         ("browsers", [flag]) if flag == "--fast" => browsers::test(&workspace, test::Extent::Fast),
         ("tidy", []) => tidy::run(&workspace),
         ("wasm", []) => wasm::test(&workspace),
+        ("web", []) => web::build(&workspace),
         _ => Err(Failure::Usage),
     }
 }

@@ -3,12 +3,19 @@
 use std::ffi::OsString;
 use std::process::Command;
 
+use crate::web;
 use crate::workspace::{Failure, Workspace, become_program, run};
 
-/// Starts a local network: builds `timecoin`, then is `timecoin devnet` with the same arguments.
+/// Starts a local network: builds `timecoin` and, unless told `--no-web`, the page it serves; then is `timecoin devnet`
+/// with the same arguments.
 ///
-/// Building reports to stderr only, so that `--json` output stays clean.
+/// Building reports to stderr only, so that `--json` output stays clean. A network without its page is still one.
 pub(crate) fn devnet(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let asked = |option: &str| arguments.iter().any(|argument| argument == option);
+    let wanted = !["--no-web", "--web", "--help", "-h"].into_iter().any(asked);
+    if wanted && let Err(failure) = web::build(workspace) {
+        eprintln!("the page could not be built: {failure}");
+    }
     start(workspace, "timecoin-native", "timecoin", &[&["devnet".into()], arguments].concat())
 }
 

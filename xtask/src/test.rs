@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::workspace::{Failure, Workspace, run};
-use crate::{browsers, setup, tidy, wasm};
+use crate::{browsers, setup, tidy, wasm, web};
 
 /// How much is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "clippy wasm32",
         run: |workspace, _| {
-            let packages = "--package timecoin-core --package timecoin-web";
+            let packages = "--package timecoin-core --package timecoin-web --package timecoin-verifier";
             cargo(workspace, &format!("clippy {packages} --target {} -- -D warnings", setup::WASM))
         },
     },
@@ -54,6 +54,7 @@ const STEPS: &[Step] = &[
     Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask") },
     Step { name: "simulator", run: simulator },
     Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
+    Step { name: "bundlers", run: |workspace, _| web::test_bundlers(workspace) },
     Step { name: "browsers", run: browsers::test },
 ];
 

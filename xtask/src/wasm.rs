@@ -1,45 +1,104 @@
-//! The WebAssembly module: built, given its JavaScript side, and tested under Node.
+//! The WebAssembly modules: compiled, given their JavaScript side, and tested under Node.
 //!
 //! `wasm-bindgen` is called as a library pinned beside the crate, so no tool of a matching version has to be installed.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, iter};
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::setup;
 use crate::workspace::{Failure, Workspace, run, test_files};
+use crate::{setup, web};
 
-/// Builds `timecoin-web` for Node; returns the CommonJS file to `require`.
-fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    setup::wasm_target()?;
-    run(&mut workspace.cargo([
-        "build",
-        "--package",
-        "timecoin-web",
-        "--target",
-        setup::WASM,
-        "--profile",
-        "wasm",
-    ]))?;
-    let module = workspace.target.join(setup::WASM).join("wasm").join("timecoin_web.wasm");
-    let folder = workspace.target.join("wasm-bindgen").join("nodejs");
-    let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).typescript(false);
-    let generated = bindgen.nodejs(true).and_then(|bindgen| bindgen.generate(&folder));
-    generated.map_err(|error| Failure::Bindgen(error.into()))?;
-    Ok(folder.join("timecoin_web.js"))
+/// A package that becomes a module of its own.
+pub(crate) struct Module {
+    package: &'static str,
+    profile: &'static str,
+    flags: &'static [&'static str],
 }
 
-/// Runs every test under `tests/wasm/` against the module.
+/// The light node, and everything else a page can do.
+pub(crate) const WEB: Module = Module { package: "timecoin-web", profile: "wasm", flags: &[] };
+
+/// The check of receipts alone: small before fast.
+pub(crate) const VERIFIER: Module = Module {
+    package: "timecoin-verifier",
+    profile: "verifier",
+    flags: &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""],
+};
+
+/// Whom the JavaScript side is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// CommonJS, for our tests.
+    Node,
+    /// A module of the web, which is handed the address of the payload.
+    Web,
+}
+
+impl Module {
+    /// The name of the files, without an extension.
+    pub(crate) fn name(&self) -> String {
+        self.package.replace('-', "_")
+    }
+
+    /// Builds the package; returns the module as the compiler left it.
+    pub(crate) fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        setup::wasm_target()?;
+        let Self { package, profile, flags } = self;
+        let arguments = ["build", "--package", package, "--target", setup::WASM, "--profile", profile];
+        let mut build = workspace.cargo(arguments);
+        build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace, flags));
+        run(&mut build)?;
+        Ok(workspace.target.join(setup::WASM).join(profile).join(self.name() + ".wasm"))
+    }
+
+    /// Puts the payload and its JavaScript side into `folder`.
+    pub(crate) fn bind(&self, compiled: &Path, host: Host, folder: &Path) -> Result<(), Failure> {
+        let mut bindgen = Bindgen::new();
+        bindgen.input_path(compiled).typescript(host == Host::Web);
+        bindgen.remove_name_section(host == Host::Web).remove_producers_section(true);
+        let bindgen = match host {
+            Host::Node => bindgen.nodejs(true),
+            Host::Web => bindgen.web(true).map(|bindgen| bindgen.omit_default_module_path(true)),
+        };
+        bindgen.and_then(|bindgen| bindgen.generate(folder)).map_err(|error| Failure::Bindgen(error.into()))
+    }
+}
+
+/// Flags for the compiler, which leave no trace of where this machine keeps things: the same sources give the same
+/// payload in any folder.
+fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let folders =
+        iter::once((workspace.root.clone(), "/timecoin")).chain(cargo_home.map(|folder| (folder, "/cargo")));
+    let mut encoded = OsString::from(flags.join("\u{1f}"));
+    for (from, to) in folders {
+        if !encoded.is_empty() {
+            encoded.push("\u{1f}");
+        }
+        encoded.push("--remap-path-prefix=");
+        encoded.push(from);
+        encoded.push(format!("={to}"));
+    }
+    encoded
+}
+
+/// Runs every test under `tests/wasm/` against the modules.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
-    let module = build(workspace)?;
+    let folder = workspace.target.join("wasm-bindgen").join("nodejs");
+    WEB.bind(&WEB.compile(workspace)?, Host::Node, &folder)?;
+    let node_module = folder.join(WEB.name() + ".js");
+    web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");
     run(node
         .args(["--test", "--test-reporter=spec"])
         .args(files)
         .current_dir(&workspace.root)
-        .env("TIMECOIN_WASM", module))
+        .env("TIMECOIN_WASM", node_module))
 }

@@ -41,6 +41,14 @@ pub(crate) enum Failure {
         /// Why not.
         source: io::Error,
     },
+    /// A file or folder could not be written or removed.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Node is missing or too old.
     #[error("Node {required} or newer is needed (https://nodejs.org): {found}")]
     Node {

@@ -17,7 +17,7 @@ const TYPES = {
 export const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:";
 
 /** Serves folders: `{ "/": folder, "/module/": folder }`; the longest prefix wins. */
-export async function serve(folders) {
+export async function serve(folders, policy = POLICY) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
@@ -27,7 +27,7 @@ export async function serve(folders) {
       const below = normalize(`/${path.slice(prefix.length)}`);
       const bytes = await readFile(join(folders[prefix], below));
       const type = TYPES[extname(below)] ?? "application/octet-stream";
-      response.writeHead(200, { "content-type": type, "content-security-policy": POLICY }).end(bytes);
+      response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(bytes);
     } catch {
       response.writeHead(404, { "content-type": "text/plain" }).end("not here");
     }
