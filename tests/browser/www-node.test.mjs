@@ -30,7 +30,7 @@ let port;
 
 /** The node's program: the one given, or built now. */
 async function program() {
-  if (process.env.TIMECOIN_PROGRAM !== undefined) return process.env.TIMECOIN_PROGRAM;
+  if (process.env.TIMECOIN !== undefined) return process.env.TIMECOIN;
   await promisify(execFile)(process.env.CARGO ?? 'cargo', ['build', '--quiet', '--bin', 'timecoin'], { cwd: root });
   return join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug', 'timecoin');
 }

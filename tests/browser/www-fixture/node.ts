@@ -27,7 +27,7 @@ import type {
 } from '../../../www/src/node/api';
 
 interface Plan {
-  wallet: 'none' | 'locked' | 'unlocked';
+  wallet: 'absent' | 'none' | 'locked' | 'unlocked';
   backedUp: boolean;
   state: State;
   /** What fails: `quote` and `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
@@ -228,7 +228,11 @@ class FixtureWallet implements WalletApi {
 }
 
 class FixtureNode implements LightNode {
-  wallet = new FixtureWallet();
+  declare wallet?: WalletApi;
+
+  constructor() {
+    if (plan().wallet !== 'absent') this.wallet = new FixtureWallet();
+  }
 
   state(): AsyncIterable<State> {
     return forever<State>(plan().state);

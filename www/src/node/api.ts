@@ -175,7 +175,8 @@ export interface LightNode {
   evidence(): AsyncIterable<Evidence>;
   peers(): AsyncIterable<PeerView[]>;
   info(): Promise<NodeInfo>;
-  wallet: WalletApi;
+  /** Absent where the package has none. */
+  wallet?: WalletApi;
   close(): Promise<void>;
 }
 

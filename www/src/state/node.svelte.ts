@@ -144,8 +144,8 @@ class NodeState {
       return await fromLocal(local);
     } catch (thrown) {
       const problem = describe(thrown);
-      // The light node knows that there is no such thing, which is an answer.
-      if (problem.code === 'not_found') throw problem;
+      // The light node knows that there is no such thing, or not yet, which is an answer.
+      if (problem.code === 'not_found' || problem.code === 'not_yet') throw problem;
       return await fromRemote().catch(() => {
         throw problem;
       });

@@ -1,125 +1,16 @@
-/**
- * The app's pages in every state, against the stand-in package of `www-fixture`: they work under the node's content
- * security policy and from a subfolder, have no accessibility fault, fit 320 pixels, and say what they must.
- * Screenshots are kept in `target/browser/www`.
- */
+/** What people do in the app: make a wallet, pay, search, look at proofs, go offline. */
 
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-import { chromium } from './rig/packages.mjs';
-import { build, CHROMIUM, serve } from './www-server.mjs';
+import { ADDRESS, ID, screenshots, serveFixture, startApp, UNLOCKED } from './www-app.mjs';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const www = join(root, 'www');
-const screenshots = join(process.env.TIMECOIN_BROWSER_OUTPUT ?? join(root, 'target', 'browser'), 'www');
-const require = createRequire(join(www, 'package.json'));
-const ID = '46'.repeat(32);
-const ADDRESS = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7';
-const UNLOCKED = { wallet: 'unlocked' };
-
-let browser;
-let server;
-let axe;
-
+let app;
 before(async () => {
-  await build(www, ['--mode', 'fixture']);
-  await mkdir(screenshots, { recursive: true });
-  axe = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
-  server = await serve({ root, folder: join(www, 'dist-fixture'), at: '/some/folder/', files: { 'spec.toml': 'name = "fixture"' } });
-  browser = await chromium.launch(CHROMIUM);
+  app = await startApp();
 });
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-/** Opens a page and collects what must not happen on any. */
-async function open(path, { plan = {} } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: 'reduce', acceptDownloads: true });
-  await context.addInitScript((text) => {
-    sessionStorage.setItem('fixture', text);
-    globalThis.violations = [];
-    document.addEventListener('securitypolicyviolation', (event) => globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
-  }, JSON.stringify(plan));
-  const page = await context.newPage();
-  const errors = [];
-  const foreign = [];
-  page.on('pageerror', (error) => errors.push(error.message));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.host !== new URL(server.url).host && url.protocol !== 'data:' && url.protocol !== 'blob:') foreign.push(request.url());
-  });
-  await page.goto(server.url + path);
-  await page.locator('main h1').waitFor();
-  return {
-    page,
-    async close() {
-      assert.deepEqual(await page.evaluate(() => globalThis.violations), [], 'content security policy');
-      assert.deepEqual(errors, [], 'uncaught errors');
-      assert.deepEqual(foreign, [], 'requests to other hosts');
-      await context.close();
-    },
-  };
-}
-
-async function assertAccessible(page, name) {
-  // The policy forbids pages to evaluate texts; the debugger may.
-  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
-  assert.deepEqual(found, [], `${name}: accessibility`);
-}
-
-const PAGES = [
-  { name: 'explorer', path: '#/', text: 'Newest final block' },
-  { name: 'block', path: '#/block/2203', text: 'Signed by' },
-  { name: 'block-unknown', path: '#/block/999999', text: 'This block is not known' },
-  { name: 'transaction', path: `#/tx/${ID}`, text: 'for tea' },
-  { name: 'address', path: `#/address/${ADDRESS}`, text: 'verified, complete' },
-  { name: 'address-damaged', path: '#/address/dtime1qqqq', text: 'This is not an address' },
-  { name: 'masternodes', path: '#/masternodes', text: 'active' },
-  { name: 'network', path: '#/network', text: 'Peers that were caught lying' },
-  { name: 'receipt', path: '#/receipt', text: 'Drop it here' },
-  { name: 'receipt-proved', path: '#/receipt?r=TIMERECEIPT1QQ', text: 'Proved: this payment is final' },
-  { name: 'receipt-refused', path: '#/receipt?r=TIMERECEIPT1QQ', plan: { fail: 'receipt' }, text: 'This proves nothing' },
-  { name: 'wallet-none', path: '#/wallet', text: 'Create a wallet' },
-  { name: 'wallet-locked', path: '#/wallet', plan: { wallet: 'locked' }, text: 'The wallet is locked' },
-  { name: 'wallet', path: '#/wallet', plan: UNLOCKED, text: 'verified, complete' },
-  { name: 'wallet-send', path: '#/wallet/send', plan: UNLOCKED, text: 'Can be spent' },
-  { name: 'wallet-receive', path: '#/wallet/receive', plan: UNLOCKED, text: 'Copy address' },
-  { name: 'wallet-history', path: '#/wallet/history', plan: UNLOCKED, text: 'Every payment from block' },
-  { name: 'wallet-contacts', path: '#/wallet/contacts', plan: UNLOCKED, text: 'New contact' },
-  { name: 'wallet-backup', path: '#/wallet/settings', plan: UNLOCKED, text: 'Remove the wallet' },
-  { name: 'no-page', path: '#/nowhere', text: 'There is no such page' },
-];
-
-const LOOKS = [
-  { look: 'light', colorScheme: 'light', width: 1200 },
-  { look: 'dark', colorScheme: 'dark', width: 1200 },
-  { look: 'narrow', colorScheme: 'light', width: 320 },
-];
-
-for (const { name, path, text, plan } of PAGES) {
-  test(`${name}: light, dark and narrow`, async () => {
-    const { page, close } = await open(path, { plan });
-    await page.getByText(text).first().waitFor();
-    for (const { look, colorScheme, width } of LOOKS) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 800 });
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(wider <= 0, `${name}, ${look}: ${wider} pixels wider than the screen`);
-      await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
-      await assertAccessible(page, `${name}, ${look}`);
-    }
-    await close();
-  });
-}
+after(() => app?.close());
 
 test('the pill has a word for every state', async () => {
   const states = [
@@ -131,7 +22,7 @@ test('the pill has a word for every state', async () => {
     [{ kind: 'failed', code: 'quota', message: 'No room.', advice: 'Make some.' }, 'failed'],
   ];
   for (const [state, word] of states) {
-    const { page, close } = await open('#/', { plan: { state } });
+    const { page, close } = await app.open('#/', { state });
     const pill = page.locator('header button.pill');
     await pill.getByText(word.replaceAll(' ', '\u00a0').replace('syncing\u00a0', 'syncing ').replace('stale\u00a0', 'stale ')).waitFor();
     await close();
@@ -139,7 +30,7 @@ test('the pill has a word for every state', async () => {
 });
 
 test('a new wallet: words, backup check, reminder until it is done', async () => {
-  const { page, close } = await open('#/wallet');
+  const { page, close } = await app.open('#/wallet');
   await page.getByRole('button', { name: 'Create a wallet' }).click();
   await page.getByLabel('Password', { exact: true }).fill('correct horse');
   await page.getByLabel('Password again').fill('correct horsf');
@@ -165,7 +56,7 @@ test('a new wallet: words, backup check, reminder until it is done', async () =>
 });
 
 test('paying: faults, fee, confirmation, phases, receipt', async () => {
-  const { page, close } = await open(`#/pay/${ADDRESS}?amount=1.5&message=for%20tea`, { plan: UNLOCKED });
+  const { page, close } = await app.open(`#/pay/${ADDRESS}?amount=1.5&message=for%20tea`, UNLOCKED);
   assert.equal(await page.getByLabel('Amount').inputValue(), '1.5');
   assert.equal(await page.getByLabel('Memo (optional)').inputValue(), 'for tea');
   await page.getByLabel('To', { exact: true }).fill(ADDRESS.replace('qpt4', 'qpt5'));
@@ -177,7 +68,7 @@ test('paying: faults, fee, confirmation, phases, receipt', async () => {
   assert.ok(await send.isDisabled(), 'the address has to be compared first');
   await page.getByRole('checkbox').check();
   await page.screenshot({ path: join(screenshots, 'wallet-confirm-light.png'), fullPage: true });
-  await assertAccessible(page, 'confirm');
+  await app.assertAccessible(page, 'confirm');
   await send.click();
   await page.getByRole('heading', { name: /^Paid, final after/ }).waitFor();
   for (const name of ['Pending', 'PrePrepare', 'Prepare', 'Commit', 'Finalized']) await page.getByText(name, { exact: true }).waitFor();
@@ -188,26 +79,26 @@ test('paying: faults, fee, confirmation, phases, receipt', async () => {
   await page.getByRole('img', { name: 'QR code of the receipt' }).waitFor();
   await page.getByRole('button', { name: 'Copy link' }).waitFor();
   await page.screenshot({ path: join(screenshots, 'wallet-sent-light.png'), fullPage: true });
-  await assertAccessible(page, 'sent');
+  await app.assertAccessible(page, 'sent');
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
   assert.match(download.suggestedFilename(), /^timecoin-receipt-[0-9a-f]{12}\.json$/);
   await close();
 });
 
 test('what cannot be paid says why', async () => {
-  const { page, close } = await open(`#/pay/${ADDRESS}?amount=1.5`, { plan: { ...UNLOCKED, fail: 'quote' } });
+  const { page, close } = await app.open(`#/pay/${ADDRESS}?amount=1.5`, { ...UNLOCKED, fail: 'quote' });
   await page.getByText('There is not enough that can be spent.').waitFor();
   assert.ok(await page.getByRole('button', { name: 'Review' }).isDisabled());
   await close();
 });
 
 test('every final opens its proof', async () => {
-  const { page, close } = await open(`#/tx/${ID}`);
+  const { page, close } = await app.open(`#/tx/${ID}`);
   await page.getByRole('button', { name: /^final/ }).click();
   const dialog = page.getByRole('dialog', { name: 'Why this payment is final' });
   for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked from there to here', '75.0 %']) await dialog.getByText(text).first().waitFor();
   await page.screenshot({ path: join(screenshots, 'proof-light.png') });
-  await assertAccessible(page, 'proof');
+  await app.assertAccessible(page, 'proof');
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'hidden' });
   assert.ok(await page.getByRole('button', { name: /^final/ }).evaluate((button) => button === document.activeElement), 'focus returns');
@@ -215,7 +106,7 @@ test('every final opens its proof', async () => {
 });
 
 test('search by keyboard: what it finds, what it refuses', async () => {
-  const { page, close } = await open('#/');
+  const { page, close } = await app.open('#/');
   await page.keyboard.press('/');
   await page.keyboard.type('2 203');
   await page.keyboard.press('Enter');
@@ -236,24 +127,24 @@ test('search by keyboard: what it finds, what it refuses', async () => {
 });
 
 test('another block than the one asked for is not shown', async () => {
-  const { page, close } = await open('#/', { plan: { fail: 'wrong' } });
+  const { page, close } = await app.open('#/', { fail: 'wrong' });
   await page.keyboard.press('/');
   await page.keyboard.type(ID);
   await page.keyboard.press('Enter');
   await page.getByText('The peer answered with another block than the one asked for. It was not shown.').waitFor();
-  await page.goto(`${server.url}#/block/${ID}`);
+  await page.goto(`${app.url}#/block/${ID}`);
   await page.getByRole('alert').getByText('It is not shown.').waitFor();
   await close();
 });
 
 test('contacts are kept and named where they are paid', async () => {
-  const { page, close } = await open('#/wallet/contacts', { plan: UNLOCKED });
+  const { page, close } = await app.open('#/wallet/contacts', UNLOCKED);
   await page.getByLabel('Name', { exact: true }).fill('Ann <b>');
   await page.getByLabel('Address', { exact: true }).fill(ADDRESS);
   await page.getByRole('button', { name: 'Add', exact: true }).click();
   await page.reload();
   await page.locator('strong').getByText('Ann <b>', { exact: true }).waitFor();
-  await page.goto(`${server.url}#/pay/${ADDRESS}?amount=1`);
+  await page.goto(`${app.url}#/pay/${ADDRESS}?amount=1`);
   await page.getByText('Contact: Ann <b>').waitFor();
   await page.getByRole('button', { name: 'Review' }).click();
   assert.ok(await page.getByRole('button', { name: 'Send', exact: true }).isEnabled(), 'a contact was compared when it was added');
@@ -261,8 +152,8 @@ test('contacts are kept and named where they are paid', async () => {
 });
 
 test('without a network the app opens and checks receipts', async () => {
-  const here = await serve({ root, folder: join(www, 'dist-fixture'), at: '/other/', files: { 'spec.toml': 'name = "fixture"' } });
-  const context = await browser.newContext();
+  const here = await serveFixture('/other/');
+  const context = await app.browser.newContext();
   const page = await context.newPage();
   await page.goto(`${here.url}#/receipt`);
   await page.getByText('Drop it here').waitFor();
@@ -281,7 +172,7 @@ test('without a network the app opens and checks receipts', async () => {
 });
 
 test('a page that fails says so and leaves the others alone', async () => {
-  const { page, close } = await open('#/masternodes', { plan: { fail: 'masternodes' } });
+  const { page, close } = await app.open('#/masternodes', { fail: 'masternodes' });
   await page.getByText('This page failed').waitFor();
   await page.getByRole('link', { name: 'Receipts' }).click();
   await page.getByText('Drop it here').waitFor();
