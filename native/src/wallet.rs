@@ -5,8 +5,8 @@
 //! | `folder` | what is kept, and how |
 //! | `secret` | recovery words and passwords |
 //! | `keyring` | the seed, once something needs it |
-//! | `verified` | a node seen through light verification |
-//! | `sync` | coins and history by scanning, the balance by proof |
+//! | `verified` | a node seen through the core's light client |
+//! | `sync` | the core's scan and proof of the balance, kept on disk |
 //! | `pay` | sending, waiting, receipts |
 //! | `error` | what can go wrong, and what to do |
 //!
@@ -26,4 +26,5 @@ pub(crate) use error::address_code;
 pub use folder::Folder;
 pub use keyring::Keyring;
 pub use secret::{Secret, new_password, password, recovery_words};
-pub use verified::{Proof, Signed, Start, VerifiedNode, age_policy, options};
+pub use timecoin_core::driver::light::{Proof, Signed};
+pub use verified::{Node, VerifiedNode, options};

@@ -111,7 +111,7 @@ pub async fn scan<S: Source, D: Store, K: Keys>(
     take_collateral(client, state).await?;
     let from = state.coverage().start;
     let to = Height(state.coverage().next.0.saturating_sub(1));
-    let verified = client.head().ok_or(ClientError::NoPeers)?.proof;
+    let verified = client.verified_head().await?.proof;
     Ok(Scanned { from, to, complete: from == Height(0), verified })
 }
 

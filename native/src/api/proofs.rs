@@ -1,13 +1,9 @@
 //! Answers that carry their proof: decoded here, verified by the caller.
 
 use serde_json::{Value, json};
-use timecoin_core::address::{Address, Network};
-use timecoin_core::answer::{BalanceAnswer, RegistryAnswer};
-use timecoin_core::block::{Block, Header};
-use timecoin_core::codec::{Wire, decode};
-use timecoin_core::filter::Filter;
-use timecoin_core::hash::{ChainId, Owner, TxId, hex_to_vec};
-use timecoin_core::light::LightBlock;
+use timecoin_core::answer::{Question, Reply};
+use timecoin_core::codec::{Wire, decode, encode};
+use timecoin_core::hash::{ChainId, TxId, hex_to_vec, to_hex};
 use timecoin_core::receipt::Receipt;
 use timecoin_core::vote::Height;
 
@@ -41,57 +37,13 @@ impl Api {
         self.ask("getblockcount", json!([]), |answer| answer.as_u64().map(Height)).await
     }
 
-    /// A header with its certificate and sets.
-    ///
-    /// # Errors
-    /// If the node has no such block or does not answer.
-    pub async fn light_block(&self, height: Height) -> Result<LightBlock, ClientError> {
-        self.ask("getlightblock", json!([height]), |answer| bytes(&answer["hex"])).await
-    }
-
-    /// Up to 100 headers and filters from a height on.
+    /// Asks as a light node does; nothing of the reply is verified.
     ///
     /// # Errors
     /// If the node does not answer.
-    pub async fn filters(&self, from: Height) -> Result<Vec<(Header, Filter)>, ClientError> {
-        let one = |item: &Value| Some((bytes(&item["header"])?, bytes(&item["filter"])?));
-        let read = |answer: &Value| answer.as_array()?.iter().map(one).collect();
-        self.ask("getfilters", json!([from]), read).await
-    }
-
-    /// A whole block.
-    ///
-    /// # Errors
-    /// If the node has no such block or does not answer.
-    pub async fn block(&self, height: Height) -> Result<Block, ClientError> {
-        self.ask("getrawblock", json!([height]), bytes).await
-    }
-
-    /// The balances of owners, in their order, under one header.
-    ///
-    /// # Errors
-    /// If there are too many of them, or the node does not answer.
-    pub async fn balances(
-        &self,
-        network: Network,
-        owners: &[Owner],
-    ) -> Result<Vec<BalanceAnswer>, ClientError> {
-        let address = |owner: &Owner| Address { network, owner: *owner }.to_string();
-        let addresses: Vec<_> = owners.iter().map(address).collect();
-        let read = |answer: &Value| {
-            let list: Vec<_> =
-                answer.as_array()?.iter().map(|one| bytes(&one["proof"])).collect::<Option<_>>()?;
-            (list.len() == owners.len()).then_some(list)
-        };
-        self.ask("getbalances", json!([addresses]), read).await
-    }
-
-    /// All masternodes.
-    ///
-    /// # Errors
-    /// If the node does not answer.
-    pub async fn masternodes(&self) -> Result<RegistryAnswer, ClientError> {
-        self.ask("masternodelist", json!([]), |answer| bytes(&answer["proof"])).await
+    pub async fn ask_light(&self, question: &Question) -> Result<Reply, ClientError> {
+        let params = json!([to_hex(&encode(question))]);
+        self.ask("ask", params, |answer| bytes(&answer["reply"])).await
     }
 
     /// The receipt of a final payment.

@@ -100,7 +100,7 @@ impl Online {
 impl Session {
     /// Brings coins and history up to date.
     pub(super) async fn scan(&mut self) -> Result<sync::Scanned, CliError> {
-        Ok(sync::scan(&mut self.node, &mut self.folder, &mut self.keyring).await?)
+        Ok(sync::scan(&self.node, &mut self.folder, &mut self.keyring).await?)
     }
 
     pub(super) fn owner(&self, text: &str) -> Result<Owner, CliError> {

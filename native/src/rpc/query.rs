@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Nothing, Opening, RegistryAnswer};
+use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Nothing, Opening, Question, RegistryAnswer, Reply};
 use timecoin_core::block::{Block, Body, Header};
 use timecoin_core::codec::{Wire, decode};
 use timecoin_core::driver::Answerer;
@@ -97,6 +97,11 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 pub(super) fn certificate(handle: &NodeHandle, header: &Header) -> Result<Option<String>, RpcError> {
     let row = Reader::new(handle)?.header(header.height)?;
     Ok(row.certificate.as_ref().map(super::render::hex))
+}
+
+/// What a peer would be answered.
+pub(super) fn reply(handle: &NodeHandle, question: &Question) -> Result<Reply, RpcError> {
+    Ok(now(answerer(handle).answer(question))?)
 }
 
 /// The proved balances of owners, in their order, all under one header.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use timecoin_core::address::AddressError;
 use timecoin_core::amount::Amount;
-use timecoin_core::answer::AnswerError;
-use timecoin_core::hash::{BlockId, ChainId, MasternodeId, TxId};
+use timecoin_core::driver::light::Lie;
+use timecoin_core::hash::{ChainId, MasternodeId, TxId};
 use timecoin_core::light::{AnchorError, LightError};
 use timecoin_core::receipt::{FormError, ReceiptError};
 use timecoin_core::state::GenesisError;
@@ -153,20 +153,23 @@ pub enum WalletError {
     /// The node's block cannot be trusted.
     #[error("the node cannot prove its blocks ({0}): do not trust it, use another --node")]
     Unproved(#[from] LightError),
-    /// The node's proof does not hold.
-    #[error("the node's proof does not hold ({0}): do not trust it, use another --node")]
-    Proof(#[from] AnswerError),
+    /// The node gave a false answer.
+    #[error("the node gave a false answer ({}: {detail}): do not trust it, use another --node", lie.code())]
+    Lied {
+        /// What it did.
+        lie: Lie,
+        /// Why it is wrong.
+        detail: String,
+    },
+    /// The node does not have what a full node has.
+    #[error("the node does not have what is needed: use another --node")]
+    Missing,
+    /// More than a third of the validators' weight is guilty.
+    #[error("two conflicting blocks of height {0} are certified: nothing on this chain can be trusted now")]
+    Fork(Height),
     /// The node's filters or blocks are not those the headers commit to.
     #[error("the node's blocks cannot be scanned ({0}): do not trust it, use another --node")]
     Scan(#[from] ScanError),
-    /// The node shows another header than the certified one.
-    #[error("the node answers for another block {height} than the certified {certified}: do not trust it")]
-    OtherBlock {
-        /// Which height.
-        height: Height,
-        /// The certified block.
-        certified: BlockId,
-    },
     /// The blocks scanned and the proof name different sums.
     #[error(
         "the blocks scanned give {scanned} TIME, the proof {proved} TIME: remove wallet.json and restore from the words"
@@ -180,14 +183,6 @@ pub enum WalletError {
     /// Blocks come faster than they can be scanned.
     #[error("blocks come in faster than they can be scanned: try again, or use a node nearby")]
     TooFast,
-    /// Coins under more addresses than one proof holds.
-    #[error("coins under {found} addresses, at most {most} are proved at once: send them to yourself first")]
-    TooManyAddresses {
-        /// How many.
-        found: usize,
-        /// The most.
-        most: usize,
-    },
     /// A pending payment was dropped.
     #[error("the network dropped payment {txid}: nothing was paid, the coins are free again")]
     Dropped {
@@ -278,12 +273,12 @@ impl WalletError {
             Self::Anchor(AnchorError::FromFuture { .. }) => "clock",
             Self::Anchor(AnchorError::Validators)
             | Self::Unproved(_)
-            | Self::Proof(_)
+            | Self::Lied { .. }
             | Self::Scan(_)
-            | Self::OtherBlock { .. }
             | Self::OtherReceipt => "node-unproved",
+            Self::Missing => "node-incomplete",
+            Self::Fork(_) => "fork",
             Self::TooFast => "node-too-fast",
-            Self::TooManyAddresses { .. } => "too-many-addresses",
             Self::Dropped { .. } => "payment-dropped",
             Self::NotFinal { .. } => "not-final",
             Self::Offline(OfflineError::WrongChain { .. }) => "offline-other-chain",

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use timecoin_core::driver::light::{Found, Proof, Signed};
 use timecoin_core::hash::{BlockId, Owner, TxId};
 use timecoin_core::light::trusted_points;
 use timecoin_core::node::Chain;
 use timecoin_core::receipt::{Proved, Receipt};
-use timecoin_core::spec::Checkpoint;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::{OutPoint, SignedTransaction};
 use timecoin_core::vote::Height;
@@ -18,7 +18,7 @@ use timecoin_core::wallet::sign::PartiallySigned;
 use super::WalletError;
 use super::folder::Folder;
 use super::keyring::Keyring;
-use super::verified::{Signed, VerifiedNode, options};
+use super::verified::{VerifiedNode, options};
 use crate::api::PhaseWatch;
 use crate::client::ClientError;
 use crate::clock::{self, Stopwatch};
@@ -162,7 +162,7 @@ impl Sent {
     /// If it is dropped, not final in time, or cannot be proved.
     pub async fn wait(
         mut self,
-        node: &mut VerifiedNode,
+        node: &VerifiedNode,
         folder: &mut Folder,
         timeout_ms: u64,
         mut on_phase: impl FnMut(&str, f64),
@@ -201,24 +201,11 @@ impl Sent {
         if told_ms.is_none() {
             on_phase("finalized", final_ms);
         }
-        let proved = prove_final(node, folder.chain(), &txid).await?;
-        let Proved { height, block, time, .. } = proved;
-        Ok(Finality { height, block, time, signed: node.proof().signed, final_ms })
+        let found = node.client().transaction(&txid).await.map_err(|error| node.explain(error))?;
+        let found = found.filter(|found| matches!(found.value, Found::Final { .. }));
+        let Proof { height, block, time, signed, .. } = found.ok_or(WalletError::Missing)?.proof;
+        Ok(Finality { height, block, time, signed, final_ms })
     }
-}
-
-/// Proves a payment under its block, which is certified from what the wallet trusts now.
-async fn prove_final(node: &mut VerifiedNode, chain: &Chain, txid: &TxId) -> Result<Proved, WalletError> {
-    let receipt = fetch_receipt(node, txid).await?;
-    if receipt.header.height < node.trusted().height {
-        // Final since before: what is older than the newest block trusted is proved from the chain spec.
-        return verify_receipt(&receipt, chain, false);
-    }
-    let Receipt { header, past, payment, .. } = receipt;
-    node.certify_header(&header).await?;
-    let anchor = Checkpoint::of(&header);
-    let receipt = Receipt::under_anchor(header, past, payment);
-    Ok(receipt.verify(&[anchor], &options(chain, false), clock::now())?)
 }
 
 /// Asks until the node says final.

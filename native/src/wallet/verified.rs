@@ -1,38 +1,30 @@
-//! A node seen through light verification: what it says of a block counts once the block is proved final.
+//! A node seen through the core's light client: what it says counts once it is proved.
 //!
 //! Trust starts at the newest block verified before, or at a checkpoint or genesis of the wallet's own chain spec,
-//! and moves by commit certificates. No other word of the node is believed.
+//! and moves by commit certificates. No other word of the node is believed. The node is asked over RPC with the same
+//! questions that light nodes ask their peers.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::Serialize;
-use timecoin_core::address::Network;
-use timecoin_core::answer::Opening;
-use timecoin_core::block::Header;
-use timecoin_core::hash::BlockId;
-use timecoin_core::light::{
-    AgePolicy, Anchor, Bisection, LightBlock, LightError, Options, Progress, Trusted,
+use timecoin_core::answer::{Question, Reply};
+use timecoin_core::driver::light::{
+    ClientError as LightClientError, LightClient, Misbehaviour, Proof, Source, Unanswered, age_policy,
 };
+use timecoin_core::light::{LightError, Options, Trusted};
 use timecoin_core::node::Chain;
-use timecoin_core::spec::Checkpoint;
-use timecoin_core::state::genesis;
+use timecoin_core::store::{MemoryError, MemoryStore};
 use timecoin_core::time::Time;
-use timecoin_core::vote::Height;
+use timecoin_core::wallet::sync::SyncError;
 
 use super::WalletError;
 use crate::api::Api;
+use crate::client::ClientError;
 use crate::clock;
 
-/// How old something trusted may be on this chain. A development network's secrets are in the open anyway: any age
-/// is taken there. `any_age`: the host vouches for it.
-#[must_use]
-pub fn age_policy(network: Network, any_age: bool) -> AgePolicy {
-    match network {
-        Network::Dev => AgePolicy::AnyAge,
-        Network::Main | Network::Test if any_age => AgePolicy::AnyAge,
-        Network::Main | Network::Test => AgePolicy::TrustPeriod,
-    }
-}
+/// Between two looks for news, where nothing is told.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The options of light verification on a chain.
 #[must_use]
@@ -41,62 +33,45 @@ pub fn options(chain: &Chain, any_age: bool) -> Options {
     Options::new(Arc::new(spec.clone()), age_policy(spec.network, any_age))
 }
 
-/// What was verified, for people and programs to judge by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Proof {
-    /// Height of the block.
-    pub height: Height,
-    /// Its id.
-    pub block: BlockId,
-    /// Its header's time.
-    pub time: Time,
-    /// How long ago that was by this machine's clock.
-    pub age_ms: u64,
-    /// Weight that signed the newest certificate checked; none where nothing new had to be checked.
-    pub signed: Option<Signed>,
-    /// Certificates checked, all their signatures included.
-    pub certificates_checked: u64,
-    /// Where trust started.
-    pub trusted_from: Start,
-}
-
-/// Where trust started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Start {
-    /// Height of the block trusted to begin with.
-    pub height: Height,
-    /// How old it was.
-    pub age_ms: u64,
-    /// Whether that age was not limited.
-    pub any_age: bool,
-}
-
-/// The weight behind a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Signed {
-    /// Weight that signed.
-    pub weight: u64,
-    /// Weight of the set.
-    pub total: u64,
-}
-
-/// A node, and what was verified of its chain.
-pub struct VerifiedNode {
+/// The node as the one peer there is, and why it gave no answer.
+pub struct Node {
     api: Api,
-    options: Options,
-    trusted: Trusted,
-    start: Start,
-    signed: Option<Signed>,
-    certificates_checked: u64,
+    failed: RefCell<Option<ClientError>>,
+    lied: RefCell<Option<Misbehaviour<()>>>,
 }
 
-impl Signed {
-    /// The share, in percent, rounded down.
-    #[must_use]
-    pub fn percent(&self) -> u64 {
-        u64::try_from(u128::from(self.weight) * 100 / u128::from(self.total.max(1))).unwrap_or(100)
+impl Source for Node {
+    type Peer = ();
+
+    fn peers(&self) -> Vec<()> {
+        vec![()]
+    }
+
+    async fn ask(&self, (): &(), question: &Question) -> Result<Reply, Unanswered> {
+        self.api.ask_light(question).await.map_err(|error| {
+            self.failed.replace(Some(error));
+            Unanswered::Gone
+        })
+    }
+
+    async fn news(&self) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    fn report(&self, misbehaviour: Misbehaviour<()>) {
+        self.lied.replace(Some(misbehaviour));
     }
 }
+
+/// A light client of one node.
+pub(super) type Client = LightClient<Node, MemoryStore>;
+
+/// A node, and what was verified of its chain.
+pub struct VerifiedNode(Client);
 
 impl VerifiedNode {
     /// Begins with what was verified before, or with what the chain spec names.
@@ -113,119 +88,107 @@ impl VerifiedNode {
         if found != chain.id {
             return Err(WalletError::OtherChain { expected: chain.id, found });
         }
-        let (options, now) = (options(chain, any_age), clock::now());
-        let remembered = remembered.filter(|trusted| trusted.check_age(&options, now).is_ok());
-        let trusted = match remembered {
-            Some(trusted) => trusted.clone(),
-            None => start(&api, chain, &options, now).await?,
-        };
-        let any_age = age_policy(chain.spec.consensus.network, any_age) == AgePolicy::AnyAge;
-        let start = Start { height: trusted.height, age_ms: now.since(trusted.time), any_age };
-        Ok(Self { api, options, trusted, start, signed: None, certificates_checked: 0 })
+        let policy = age_policy(chain.spec.consensus.network, any_age);
+        let node = Node { api, failed: RefCell::default(), lied: RefCell::default() };
+        let (chain, remembered) = (Arc::new(chain.clone()), remembered.cloned());
+        let opened = LightClient::open(chain, policy, remembered, node, MemoryStore::default()).await;
+        Ok(Self(opened.map_err(plain)?))
     }
 
     /// The node, for what needs no proof.
     #[must_use]
     pub fn api(&self) -> &Api {
-        &self.api
+        &self.0.source().api
+    }
+
+    /// What is asked and verified.
+    pub(super) fn client(&self) -> &Client {
+        &self.0
     }
 
     /// The newest block verified.
     #[must_use]
-    pub fn trusted(&self) -> &Trusted {
-        &self.trusted
+    pub fn trusted(&self) -> Trusted {
+        self.0.trusted()
     }
 
     /// Verifies the node's newest block.
     ///
     /// # Errors
     /// If it cannot be verified, or the node is behind.
-    pub async fn tip(&mut self) -> Result<(), WalletError> {
-        let found = self.api.height().await?;
-        self.follow(found).await
-    }
-
-    /// Verifies the header that an answer is under. Afterwards that header is the newest one verified.
-    ///
-    /// # Errors
-    /// If it cannot be verified, or is not the certified one.
-    pub async fn certify(&mut self, opening: &Opening) -> Result<(), WalletError> {
-        self.certify_header(&opening.header).await
-    }
-
-    /// Verifies a header. Afterwards it is the newest one verified.
-    ///
-    /// # Errors
-    /// If it cannot be verified, or is not the certified one.
-    pub async fn certify_header(&mut self, header: &Header) -> Result<(), WalletError> {
-        self.follow(header.height).await?;
-        let certified = self.trusted.id;
-        if header.id() != certified {
-            return Err(WalletError::OtherBlock { height: header.height, certified });
+    pub async fn tip(&self) -> Result<(), WalletError> {
+        let (found, verified) = (self.api().height().await?, self.0.height());
+        if found < verified {
+            return Err(WalletError::Behind { found, verified });
+        }
+        let moved = self.0.follow(&(), found).await.map_err(|error| self.explain(error))?;
+        if !moved && found > self.0.height() {
+            return Err(self.unproved());
         }
         Ok(())
     }
 
-    /// What is verified so far.
-    #[must_use]
-    pub fn proof(&self) -> Proof {
-        let Trusted { height, id, time, .. } = self.trusted;
-        Proof {
-            height,
-            block: id,
-            time,
-            age_ms: clock::now().since(time),
-            signed: self.signed,
-            certificates_checked: self.certificates_checked,
-            trusted_from: self.start,
+    /// All masternodes, with what proves them.
+    ///
+    /// # Errors
+    /// If the node cannot prove what it says.
+    pub async fn masternodes(
+        &self,
+    ) -> Result<(timecoin_core::state::registry::Registry, Proof), WalletError> {
+        let proved = self.0.masternodes().await.map_err(|error| self.explain(error))?;
+        Ok((proved.value, proved.proof))
+    }
+
+    /// Why there is no answer, by what the node did.
+    pub(super) fn explain(&self, error: LightClientError<MemoryError>) -> WalletError {
+        match error {
+            LightClientError::Unproved { .. } | LightClientError::NotFound => self.unproved(),
+            error => plain(error),
         }
     }
 
-    async fn follow(&mut self, target: Height) -> Result<(), WalletError> {
-        if target < self.trusted.height {
-            return Err(WalletError::Behind { found: target, verified: self.trusted.height });
-        }
-        let mut bisection = Bisection::new(self.trusted.clone(), target, self.options.clone());
-        loop {
-            match bisection.progress() {
-                Progress::Done => break,
-                Progress::Failed(error @ LightError::Expired { .. }) => {
-                    return Err(WalletError::Expired(error));
-                }
-                Progress::Failed(error) => return Err(WalletError::Unproved(error)),
-                Progress::Need(height) => {
-                    bisection.feed(self.api.light_block(height).await?, clock::now());
-                }
+    /// As [`Self::explain`], of bringing a wallet up to date.
+    pub(super) fn explain_sync(&self, error: SyncError<MemoryError, WalletError>) -> WalletError {
+        match error {
+            SyncError::Client(error) => self.explain(error),
+            SyncError::Scan(error) => WalletError::Scan(error),
+            SyncError::Keys(error) => error,
+            SyncError::Behind { verified: found, scanned: verified } => {
+                WalletError::Behind { found, verified }
             }
+            SyncError::Disagree { scanned, proved } => WalletError::Disagree { scanned, proved },
+            SyncError::Overflow => WalletError::Overflow,
+            SyncError::TooFast => WalletError::TooFast,
         }
-        self.certificates_checked += bisection.certificates_checked();
-        let (trusted, trace) = bisection.into_parts();
-        self.trusted = trusted;
-        if let Some(LightBlock { certificate, validators, .. }) = trace.last() {
-            let weight = certificate.weight(validators);
-            self.signed = Some(Signed { weight, total: validators.total() });
+    }
+
+    fn unproved(&self) -> WalletError {
+        let node = self.0.source();
+        if let Some(lie) = node.lied.take() {
+            return WalletError::Lied { lie: lie.lie, detail: lie.detail };
         }
-        Ok(())
+        node.failed.take().map_or(WalletError::Missing, WalletError::Client)
     }
 }
 
-/// The newest point of the chain spec that is young enough.
-async fn start(api: &Api, chain: &Chain, options: &Options, now: Time) -> Result<Trusted, WalletError> {
-    for checkpoint in chain.spec.checkpoints.iter().rev() {
-        if let Ok(anchor) = Anchor::from_checkpoint(*checkpoint, options, now) {
-            let next = next_validators(api, checkpoint).await?;
-            return Ok(anchor.with_validators(next)?);
-        }
+fn plain(error: LightClientError<MemoryError>) -> WalletError {
+    match error {
+        LightClientError::Anchor(error) => WalletError::Anchor(error),
+        LightClientError::Trust(error @ LightError::Expired { .. }) => WalletError::Expired(error),
+        LightClientError::Trust(error) => WalletError::Unproved(error),
+        LightClientError::Genesis(error) => WalletError::Genesis(error),
+        LightClientError::TooFast => WalletError::TooFast,
+        LightClientError::Receipt(error) => WalletError::Receipt(error),
+        LightClientError::Future { height, head } => WalletError::Behind { found: head, verified: height },
+        LightClientError::OtherChain { expected, found } => WalletError::OtherChain { expected, found },
+        LightClientError::Fork(height) => WalletError::Fork(height),
+        LightClientError::NoPeers
+        | LightClientError::Unproved { .. }
+        | LightClientError::NotFound
+        | LightClientError::TooLarge
+        | LightClientError::Refused(_)
+        | LightClientError::NotFinal
+        | LightClientError::ReceiptTooLong
+        | LightClientError::Store(MemoryError) => WalletError::Missing,
     }
-    let first = genesis(&chain.spec.consensus)?;
-    let anchor = Anchor::from_genesis(&first.block.header, options, now)?;
-    Ok(anchor.with_validators((*first.state.validators).clone())?)
-}
-
-/// The set a checkpoint names, from anyone: the anchor checks its hash.
-async fn next_validators(
-    api: &Api,
-    checkpoint: &Checkpoint,
-) -> Result<timecoin_core::validators::ValidatorSet, WalletError> {
-    Ok(api.light_block(checkpoint.height).await?.next_validators().clone())
 }

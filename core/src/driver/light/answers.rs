@@ -203,7 +203,7 @@ impl<S: Source, D: Store> LightClient<S, D> {
         match (found, pending.into_inner()) {
             (Ok((header, found)), _) => Ok(Some(self.proved(found, header))),
             (Err(ClientError::NotFound | ClientError::Unproved { .. }), Some(pending)) => {
-                let head = self.trust.borrow().header().cloned().ok_or(ClientError::NotFound)?;
+                let head = self.head_header().await?;
                 Ok(Some(self.proved(pending, head)))
             }
             (Err(ClientError::NotFound), None) => Ok(None),
@@ -292,7 +292,7 @@ impl<S: Source, D: Store> LightClient<S, D> {
         let found = self.transaction(txid).await?.ok_or(ClientError::NotFound)?;
         let Found::Final { payment, .. } = found.value else { return Err(ClientError::NotFinal) };
         for _ in 0..ATTEMPTS {
-            let head = self.trust.borrow().header().cloned().ok_or(ClientError::NotFinal)?;
+            let head = self.head_header().await?;
             let past = match found.header.height == head.height {
                 true => None,
                 false => Some(self.past(found.header.height, &head).await?),

@@ -6,7 +6,7 @@ use super::{ClientError, ClientResult, HEADERS_MAX, Lie, LightClient, Source};
 use crate::answer::{Question, Reply};
 use crate::block::Header;
 use crate::codec::encode;
-use crate::light::{Bisection, CheckedBlock, LightBlock, Progress, Verdict, compare, verify};
+use crate::light::{Bisection, CheckedBlock, LightBlock, Progress, Trusted, Verdict, compare, verify};
 use crate::merkle::Blake;
 use crate::receipt::PastBlock;
 use crate::store::Store;
@@ -131,9 +131,7 @@ impl<S: Source, D: Store> LightClient<S, D> {
         if let Some(known) = self.headers.borrow().get(&height) {
             return Ok(known.clone());
         }
-        // Only a checkpoint is trusted yet, and its header is not known.
-        let head = self.trust.borrow().header().cloned();
-        let head = head.ok_or(ClientError::Future { height, head: Height(0) })?;
+        let head = self.head_header().await?;
         if height == head.height {
             return Ok(head);
         }
@@ -142,6 +140,26 @@ impl<S: Source, D: Store> LightClient<S, D> {
         }
         let header = self.past(height, &head).await?.header;
         self.remember(header.clone());
+        Ok(header)
+    }
+
+    /// The head's header. Of a checkpoint only the id is known: somebody has to be asked once.
+    pub(super) async fn head_header(&self) -> ClientResult<Header, D> {
+        if let Some(header) = self.trust.borrow().header() {
+            return Ok(header.clone());
+        }
+        let Trusted { height, id, next_validators, .. } = self.trusted();
+        let question = Question::LightBlock { height, known: Some(next_validators.hash()) };
+        let header = self.ask(&question, async |_, reply| match reply {
+            Reply::LightBlock(block) if block.header.id() == id => Ok(block.header.clone()),
+            Reply::LightBlock(_) => Err(Fault::proof(height, &"another block")),
+            _ => Err(Fault::other_answer()),
+        });
+        let header = header.await?;
+        let mut trust = self.trust.borrow_mut();
+        if trust.anchor.id == id {
+            trust.anchor_header = Some(header.clone());
+        }
         Ok(header)
     }
 

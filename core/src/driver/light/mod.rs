@@ -76,6 +76,14 @@ pub struct Signed {
     pub total: u64,
 }
 
+impl Signed {
+    /// The share, in percent, rounded down.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        u64::try_from(u128::from(self.weight) * 100 / u128::from(self.total.max(1))).unwrap_or(100)
+    }
+}
+
 /// Where trust started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Start {
@@ -233,6 +241,12 @@ impl<S: Source, D: Store> LightClient<S, D> {
     /// The newest verified height.
     pub fn height(&self) -> Height {
         self.trust.borrow().height()
+    }
+
+    /// The newest verified header, asked for where only a checkpoint is trusted.
+    pub async fn verified_head(&self) -> ClientResult<Proved<()>, D> {
+        let header = self.head_header().await?;
+        Ok(self.proved((), header))
     }
 
     /// The newest verified header; none while only a checkpoint is trusted.

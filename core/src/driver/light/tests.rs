@@ -307,3 +307,22 @@ fn a_peer_that_never_calls_a_payment_final_does_not_keep_it_from_us() {
         assert_eq!(matches!(found, Found::Pending(_, TransactionPhase::Commit)), !is_final, "{name}");
     }
 }
+
+#[test]
+fn a_remembered_block_needs_no_newer_one_to_prove_its_history() {
+    let (full, txid) = chain_with_payment();
+    let peers = Peers::new(vec![(full.clone(), honest)]);
+    let client = open(&peers, &MemoryStore::default());
+    block_on(client.follow(&0, full.height())).unwrap();
+    let remembered = Some(client.trusted());
+    let opened =
+        LightClient::open(peers.chain(), AgePolicy::TrustPeriod, remembered, &peers, MemoryStore::default());
+    let client = block_on(opened).unwrap();
+    assert_eq!(client.head(), None, "only its id is known");
+    assert_eq!(block_on(client.filters(Height(0))).unwrap().len(), 7);
+    assert_eq!(block_on(client.verified_head()).unwrap().header, full.ledger.state.header);
+    let found = block_on(client.transaction(&txid)).unwrap().unwrap();
+    assert!(matches!(found.value, Found::Final { .. }));
+    let receipt = block_on(client.receipt(&txid)).unwrap().value;
+    assert!(receipt.commit.is_none(), "under the anchor itself");
+}

@@ -31,8 +31,8 @@ pub(in crate::cli) struct SendCommand {
 }
 
 pub(super) async fn balance(online: &Online) -> Result<(), CliError> {
-    let Session { mut folder, mut node, mut keyring } = online.open(false).await?;
-    let found = sync::balance(&mut node, &mut folder, &mut keyring).await?;
+    let Session { mut folder, node, mut keyring } = online.open(false).await?;
+    let found = sync::balance(&node, &mut folder, &mut keyring).await?;
     let value = serde_json::to_value(&found).unwrap_or_default();
     online.place.show(&value, || balance_lines(&found))
 }

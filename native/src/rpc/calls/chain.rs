@@ -1,8 +1,9 @@
 //! Blocks, headers, filters, sets.
 
 use serde_json::{Value, json};
-use timecoin_core::codec::encode;
-use timecoin_core::hash::to_hex;
+use timecoin_core::answer::Question;
+use timecoin_core::codec::{decode, encode};
+use timecoin_core::hash::{hex_to_vec, to_hex};
 use timecoin_core::rows::Table;
 use timecoin_core::schema::height_key;
 use timecoin_core::vote::Height;
@@ -11,7 +12,7 @@ use super::height_of;
 use crate::handle::NodeHandle;
 use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
-use crate::rpc::query::{Reader, light_block as light_block_of};
+use crate::rpc::query::{self, Reader, light_block as light_block_of};
 use crate::rpc::render;
 
 /// Most filters in one answer.
@@ -70,6 +71,14 @@ pub(super) fn light_block(handle: &NodeHandle, params: &mut Params) -> Result<Va
     let shown = render::at(&row.header);
     let light = light_block_of(handle, row.header.height)?;
     Ok(json!({ "at": shown, "hex": to_hex(&encode(&light)) }))
+}
+
+pub(super) fn ask(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let text: String = params.required("question")?;
+    let question = hex_to_vec(&text).and_then(|bytes| decode::<Question>(&bytes).ok());
+    let question = question.filter(Question::is_in_bounds);
+    let question = question.ok_or_else(|| RpcError::params("parameter question: not a question"))?;
+    Ok(json!({ "reply": render::hex(&query::reply(handle, &question)?) }))
 }
 
 pub(super) fn filters(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {

@@ -67,6 +67,7 @@ fn read(handle: &NodeHandle, name: &'static str, params: &mut Params) -> Result<
         "getrawblock" => chain::raw_block(handle, params),
         "getblockheader" => chain::header(handle, params),
         "getlightblock" => chain::light_block(handle, params),
+        "ask" => chain::ask(handle, params),
         "getfilters" => chain::filters(handle, params),
         "getvalidators" => chain::validators(handle, params),
         "decoderawtransaction" => transactions::decode_raw(handle, params),

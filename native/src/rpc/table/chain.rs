@@ -121,6 +121,13 @@ pub(super) const METHODS: &[Method] = &[
         &[Kind::NotFound],
     ),
     method(
+        "ask",
+        &[field("question", Shape::Hex, "canonical bytes of a `Question` (PROTOCOL.md, section 9)")],
+        "What peers answer light nodes: proved balances, coins, blocks, transactions, history.",
+        Shape::Object(&[field("reply", Shape::Hex, "canonical bytes of a `Reply`")]),
+        &[],
+    ),
+    method(
         "getfilters",
         &[
             field("from", Shape::Number, "the first height"),

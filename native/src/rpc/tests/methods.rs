@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Opening};
+use timecoin_core::answer::{BalanceAnswer, CoinsAnswer, Opening, Question};
 use timecoin_core::certificate::Certificate;
-use timecoin_core::codec::Wire;
+use timecoin_core::codec::{Wire, encode};
 use timecoin_core::receipt::Receipt;
 use timecoin_core::state::tree::CoinProof;
+use timecoin_core::vote::Height;
 
 use super::*;
 use crate::rpc::methods;
@@ -85,6 +86,11 @@ fn block_cases(facts: &Facts) -> Vec<Case> {
             "getlightblock",
             [json!([1]), json!([block])],
             [(json!([0]), "not_found"), (json!([1.5]), WRONG)],
+        ),
+        case(
+            "ask",
+            [json!([to_hex(&encode(&Question::Block(Height(1))))])],
+            [(json!(["00"]), WRONG), (json!([7]), WRONG)],
         ),
         case(
             "getfilters",
