@@ -63,7 +63,8 @@ export default defineConfig(({ mode }) => {
         output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
       },
     },
-    server: { proxy: { '/rpc': { target: process.env['TIMECOIN_NODE'] ?? 'http://127.0.0.1:24201', ws: true } } },
+    // The package stands beside this folder.
+    server: { fs: { allow: ['..'] }, proxy: { '/rpc': { target: process.env['TIMECOIN_NODE'] ?? 'http://127.0.0.1:24201', ws: true } } },
     test: { include: ['src/**/*.test.ts'] },
   };
 });

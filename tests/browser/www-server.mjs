@@ -1,4 +1,4 @@
-/** Builds the app, and serves a build as the node does, policy included, at any folder, with the node's RPC beside it. */
+/** Builds the app, and serves a build as the node does, policy included, at any folder, with the node's sockets beside it. */
 
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -73,10 +73,11 @@ export async function serve({ root, folder, at = '/', node = null, files = {}, w
     response.end(bytes);
   });
   server.on('upgrade', (incoming, socket, head) => {
-    if (node === null || incoming.url !== `${at}rpc`) return socket.destroy();
+    const name = (incoming.url ?? '').slice(at.length);
+    if (node === null || !['rpc', 'p2p'].includes(name)) return socket.destroy();
     const onward = connect({ host, port: Number(port) }, () => {
       const kept = Object.entries(incoming.headers).filter(([key]) => key !== 'host' && key !== 'origin');
-      const lines = [`GET /rpc HTTP/1.1`, `Host: ${node}`, ...kept.map(([key, value]) => `${key}: ${value}`)];
+      const lines = [`GET /${name} HTTP/1.1`, `Host: ${node}`, ...kept.map(([key, value]) => `${key}: ${value}`)];
       onward.write(`${lines.join('\r\n')}\r\n\r\n`);
       onward.write(head);
       onward.pipe(socket);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { checkAddress, groupAddress } from './address';
 import { groupDigits, parseAmount, parseTyped, splitAmount, sumAmounts, toDecimal } from './amount';
-import { shorten, toHex } from './hash';
+import { parseId, shorten } from './hash';
 import { parsePayment, paymentLink, paymentUri } from './payment';
 import { isBlockAsked, parseQuery } from './search';
 import { formatAge, formatElapsed, formatSpan } from './time';
@@ -111,5 +111,6 @@ test('times and hashes in words', () => {
   expect([0.84, 3, 11.8, 1_250].map(formatElapsed)).toEqual(['0.8\u00a0ms', '3\u00a0ms', '12\u00a0ms', '1.25\u00a0s']);
   expect(shorten(ID)).toBe('0706a38a…6d1c84');
   expect(shorten('short')).toBe('short');
-  expect(toHex(new Uint8Array([0, 255]))).toBe('00ff');
+  expect(parseId(` ${ID.toUpperCase()}`)).toBe(ID);
+  expect(parseId(ID.slice(1))).toBe(null);
 });

@@ -1,6 +1,6 @@
 /** The light node of the npm package, started in its Worker. The only file of the app that loads the package. */
 
-import type { BuildInfo, LightNode, VerifiedReceipt, VerifyOptions } from './api';
+import type { LightNode, VerifiedReceipt, VerifyOptions } from './api';
 import { NodeError } from './errors';
 
 /** The chain spec that the serving node publishes beside the app. */
@@ -26,11 +26,6 @@ export async function openLocal(base: URL): Promise<LightNode> {
   const relay = new URL('p2p', base);
   relay.protocol = relay.protocol === 'https:' ? 'wss:' : 'ws:';
   return connect({ spec: await chainSpec(base), peers: [relay.href] });
-}
-
-/** The package's build, to compare with a published hash. */
-export async function localBuild(): Promise<BuildInfo> {
-  return (await import('timecoin')).buildInfo();
 }
 
 /** Loads the verifier: it then needs no network, and the time a check takes is the check's. */

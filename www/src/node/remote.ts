@@ -123,12 +123,6 @@ export class Remote {
     };
   }
 
-  async head(): Promise<Shown<Head>> {
-    const header = asObject(await this.#rpc.call('getblockheader', { block: count(await this.#info(), 'blocks') }));
-    const head = readHead(header, null);
-    return reported(head, head);
-  }
-
   /** Headers of heights, newest first; those that cannot be had are left out. */
   async recent(newest: number, many: number): Promise<ReportedBlock[]> {
     const heights = Array.from({ length: many }, (_, back) => newest - back).filter((height) => height >= 0);

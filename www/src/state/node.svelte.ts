@@ -61,10 +61,6 @@ class NodeState {
     return { kind: 'offline', since: this.lostSince };
   }
 
-  get verifies(): boolean {
-    return this.local !== null && this.localProblem === null;
-  }
-
   get offline(): boolean {
     return this.pill.kind === 'offline' || this.pill.kind === 'failed';
   }
