@@ -35,7 +35,7 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     let module = build(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let mut node = Command::new("node");
-    node.args(["--test", "--test-concurrency=1", "--test-timeout=180000", "--test-reporter=spec"])
+    node.args(["--test", "--test-concurrency=1", "--test-timeout=900000", "--test-reporter=spec"])
         .args(files);
     node.current_dir(&workspace.root).env("TIMECOIN_MODULE", module);
     node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
