@@ -41,7 +41,10 @@ pub enum CodecError {
 
 /// The canonical bytes of a value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, CONFIG).expect("own types encode: no maps, no unsized sequences")
+    let Ok(bytes) = bincode::serde::encode_to_vec(value, CONFIG) else {
+        unreachable!("own types encode: no maps, no unsized sequences");
+    };
+    bytes
 }
 
 /// Decodes exactly one value from all of `bytes`.

@@ -154,7 +154,7 @@ pub(crate) fn verify_together(items: &[SignedBytes]) -> bool {
         let signature = ed25519_zebra::Signature::from(item.signature.0);
         verifier.queue(batch::Item::from((VerificationKeyBytes::from(item.key.0), signature, &item.message)));
     }
-    verifier.verify(Coefficients(transcript.finalize_xof())).is_ok()
+    verifier.verify(Coefficients { transcript: transcript.finalize().into(), drawn: 0 }).is_ok()
 }
 
 /// The positions of the invalid signatures, in order: empty where all are valid. A failed batch is settled one by one.
@@ -167,26 +167,34 @@ pub fn invalid_signatures(items: &[SignedBytes]) -> Vec<usize> {
     items.iter().enumerate().filter(|(_, item)| !valid(item)).map(|(at, _)| at).collect()
 }
 
-/// The output of the batch transcript, read as the random source of the batch equation.
-struct Coefficients(blake3::OutputReader);
+/// Hashes of the batch transcript with a counter, read as the random source of the batch equation.
+struct Coefficients {
+    transcript: [u8; 32],
+    drawn: u64,
+}
 
 impl rand_core::TryRng for Coefficients {
     type Error = core::convert::Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
         let mut bytes = [0; 4];
-        self.0.fill(&mut bytes);
+        self.try_fill_bytes(&mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
         let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
+        self.try_fill_bytes(&mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.fill(bytes);
+        const COEFFICIENT: Tag = Tag::new("timecoin batch coefficient");
+        for part in bytes.chunks_mut(32) {
+            let block = COEFFICIENT.hash(&[&self.transcript, &self.drawn.to_le_bytes()]).0;
+            part.iter_mut().zip(block).for_each(|(byte, drawn)| *byte = drawn);
+            self.drawn += 1;
+        }
         Ok(())
     }
 }

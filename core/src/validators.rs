@@ -3,8 +3,6 @@
 //! A set is a value derived from certified chain state. It is never assembled from who is connected, and
 //! the quorum is over its total weight whoever answers.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Wire, encode};
@@ -87,14 +85,20 @@ impl ValidatorSet {
     const PROPOSER: Tag = Tag::new("timecoin proposer");
 
     /// A set from members in any order.
-    pub fn new(mut validators: Vec<Validator>) -> Result<Self, ValidatorSetError> {
-        if validators.is_empty() {
+    pub fn new(members: Vec<Validator>) -> Result<Self, ValidatorSetError> {
+        if members.is_empty() {
             return Err(ValidatorSetError::Empty);
         }
-        if validators.len() > VALIDATORS_MAX {
-            return Err(ValidatorSetError::TooMany(validators.len()));
+        if members.len() > VALIDATORS_MAX {
+            return Err(ValidatorSetError::TooMany(members.len()));
         }
-        validators.sort_unstable_by(|one, two| two.weight.cmp(&one.weight).then(one.key.cmp(&two.key)));
+        // They are few and mostly come in order: putting each in its place is quick, and little code.
+        let mut validators: Vec<Validator> = Vec::with_capacity(members.len());
+        for member in members {
+            let place =
+                |other: &Validator| member.weight.cmp(&other.weight).then(other.key.cmp(&member.key)).is_lt();
+            validators.insert(validators.partition_point(place), member);
+        }
         let mut total = 0u64;
         for validator in &validators {
             if validator.weight == 0 {
@@ -105,8 +109,8 @@ impl ValidatorSet {
             }
             total = total.checked_add(validator.weight).expect("256 weights of 2^55 fit in 63 bits");
         }
-        let mut keys = BTreeSet::new();
-        match validators.iter().find(|validator| !keys.insert(validator.key)) {
+        let mut keys = Vec::with_capacity(validators.len());
+        match validators.iter().find(|validator| !insert_key(&mut keys, validator.key)) {
             Some(repeated) => Err(ValidatorSetError::DuplicateKey(repeated.key)),
             None => {
                 let hash = Self::HASH.hash(&[&encode(&validators)]);
@@ -209,6 +213,15 @@ fn draw(draws: &mut blake3::OutputReader, pool: &[(ValidatorIndex, u64)]) -> usi
         at += 1;
     }
     at
+}
+
+/// Adds a key to sorted ones; false if it is there.
+pub(crate) fn insert_key(keys: &mut Vec<PublicKey>, key: PublicKey) -> bool {
+    let place = keys.binary_search(&key);
+    if let Err(at) = place {
+        keys.insert(at, key);
+    }
+    place.is_err()
 }
 
 #[cfg(test)]

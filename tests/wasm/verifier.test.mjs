@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { brotliCompressSync, constants } from "node:zlib";
 
 import { TimeCoinError, loadVerifier, verifyReceipt } from "../../web/dist/verifier.js";
 
@@ -37,6 +38,12 @@ async function verdict(receipt, options) {
     return error;
   }
 }
+
+test("the payload is at most 100 KB, compressed", () => {
+  const payload = bytesOf("web/dist/timecoin_verifier_bg.wasm");
+  const size = brotliCompressSync(payload, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).length;
+  assert.ok(size <= 100_000, `${size} bytes`);
+});
 
 test("there are receipts of every shape", () => {
   assert.deepEqual(

@@ -12,7 +12,7 @@ use crate::codec::Wire;
 use crate::hash::BlockId;
 use crate::keys::PublicKey;
 use crate::time::Time;
-use crate::validators::ValidatorSet;
+use crate::validators::{Validator, ValidatorSet, insert_key};
 use crate::vote::Phase;
 
 /// A header, its commit certificate and the sets it names, as a peer sends them.
@@ -174,19 +174,23 @@ impl Commit<'_> {
             }
             return Ok(None);
         }
-        let signers = self.signers();
+        let mut signers = Vec::new();
+        for member in self.signing() {
+            insert_key(&mut signers, member.key);
+        }
         let members = trusted.next_validators.iter().map(|(_, member)| member);
-        let weight = members.filter(|member| signers.contains(&member.key)).map(|member| member.weight).sum();
+        let signed = members.filter(|member| signers.binary_search(&member.key).is_ok());
+        let weight = signed.map(|member| member.weight).sum();
         let enough = options.trust_threshold.is_exceeded(weight, trusted.next_validators.total());
         Ok((!enough).then_some(weight))
     }
 
     /// The keys that signed.
     pub(crate) fn signers(&self) -> BTreeSet<PublicKey> {
-        let members = self.certificate.signers.iter().filter_map(|index| self.validators.validator(index));
-        // One by one: collecting sorts first, and sorting is large code in a payload this small.
-        let mut signers = BTreeSet::new();
-        signers.extend(members.map(|member| member.key));
-        signers
+        self.signing().map(|member| member.key).collect()
+    }
+
+    fn signing(&self) -> impl Iterator<Item = &Validator> {
+        self.certificate.signers.iter().filter_map(|index| self.validators.validator(index))
     }
 }
