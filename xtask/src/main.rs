@@ -24,7 +24,8 @@ Usage: cargo xtask COMMAND
   devnet [ARGUMENTS]     build `timecoin` and start a local network (ARGUMENTS: `timecoin devnet --help`)
   test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone
   sim --seeds N [...]    run the simulator
-  bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes
+  bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes;
+                         `bench web [--json]`: what the npm package costs a page
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers
   browsers [--fast]      the tests in Chromium, Firefox and WebKit; --fast: in Chromium alone
   wasm                   build the WebAssembly modules and run their tests under Node
@@ -59,6 +60,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
     match (command, rest) {
         ("devnet", _) => programs::devnet(&workspace, rest),
         ("sim", _) => programs::sim(&workspace, rest),
+        ("bench", [name, rest @ ..]) if name == "web" => web::bench(&workspace, rest),
         ("bench", _) => programs::bench(&workspace, rest),
         ("test", []) => test::run_steps(&workspace, test::Extent::Full),
         ("test", [flag]) if flag == "--fast" => test::run_steps(&workspace, test::Extent::Fast),

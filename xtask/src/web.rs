@@ -7,6 +7,7 @@
 //! those who use it understand. `wasm-opt` is not used: measured on the verifier, none of `-Os`, `-Oz` and `-O2 -Oz`
 //! made the compressed payload smaller.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,13 @@ pub(crate) fn test_bundlers(workspace: &Workspace) -> Result<(), Failure> {
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec"]).args(files).current_dir(&workspace.root);
     run(node.env("TIMECOIN_BUNDLERS", workspace.target.join("bundlers")))
+}
+
+/// What the package costs a page, beside the gates.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    package(workspace)?;
+    let script = workspace.root.join("tests").join("bundlers").join("measure.mjs");
+    run(Command::new("node").arg(script).args(arguments).current_dir(&workspace.root))
 }
 
 /// Version, hash and size of each payload, as a TypeScript module.
