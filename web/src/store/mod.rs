@@ -120,8 +120,8 @@ impl Store for IndexedDbStore {
 
     async fn scan(&self, table: Table, range: &Range, limit: usize) -> Result<Vec<(Key, Value)>, StoreError> {
         // A limit of zero means none to IndexedDB, and a range without keys is an error.
-        let is_empty =
-            range.end.as_ref().is_some_and(|end| range.start.as_ref().map_or(&[][..], |start| start) >= end);
+        let start = range.start.as_deref().unwrap_or_default();
+        let is_empty = range.end.as_deref().is_some_and(|end| start >= end);
         if limit == 0 || is_empty {
             return Ok(Vec::new());
         }
