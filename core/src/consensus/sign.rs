@@ -161,6 +161,15 @@ impl Signer {
         }
     }
 
+    /// The certificate of the store's own newest block, after a restart. A vote of ours in it is remembered also where a
+    /// crash came after the block was written and before the vote was: a store that has the block is no older copy.
+    pub fn restore_certificate(&mut self, certificate: &Certificate, set: &ValidatorSet) {
+        let me = set.index_of(&self.public).filter(|_| self.memory != SignerMemory::Missing);
+        if let Some(vote) = certificate.votes().find(|vote| Some(vote.validator) == me) {
+            self.remember(SignRecord { vote, locked: None, valid: None });
+        }
+    }
+
     /// The public half of the key.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {

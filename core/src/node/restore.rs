@@ -174,6 +174,7 @@ impl Node {
         let records = self.own_records(stored);
         if let Some(signer) = &mut self.signer {
             if let Some(certificate) = self.certificate.as_deref() {
+                signer.restore_certificate(certificate, &self.state.signers);
                 signer.observe_certificate(certificate, &self.state.signers);
             }
             signer.observe_height(self.state.height().next());
