@@ -2,9 +2,9 @@
 //!
 //! Every payment spends one coin of the faucet and makes change that pays again once it is final, so as many
 //! payments can be under way as the faucet has coins. The nodes take turns; finality is heard of from the node
-//! that took the payment.
+//! that took the payment, and the change is spent there: another may hear of it a moment later.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub struct Payments {
 struct Shared {
     purse: Purse,
     nodes: Vec<PayingNode>,
+    /// Which node made a change final.
+    homes: Mutex<BTreeMap<OutPoint, usize>>,
     samples: Mutex<VecDeque<u64>>,
     payments: AtomicU64,
     failed: AtomicU64,
@@ -146,6 +148,7 @@ impl Payments {
         let shared = Arc::new(Shared {
             purse: Purse::open(&first.api, folder).await?,
             nodes,
+            homes: Mutex::default(),
             samples: Mutex::default(),
             payments: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -219,7 +222,9 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
 
 /// One payment; its change pays again.
 async fn pay(shared: Arc<Shared>, signed: SignedTransaction, change: Spendable, turn: usize) {
-    let Some(node) = shared.nodes.get(turn % shared.nodes.len().max(1)) else { return };
+    let home = signed.transaction.inputs.first().and_then(|input| lock(&shared.homes).remove(input));
+    let home = home.unwrap_or(turn % shared.nodes.len().max(1));
+    let Some(node) = shared.nodes.get(home) else { return };
     let watch = Stopwatch::start();
     let txid = signed.transaction.id();
     let arrival = node.finality.expect(txid);
@@ -242,6 +247,7 @@ async fn pay(shared: Arc<Shared>, signed: SignedTransaction, change: Spendable, 
             }
             samples.push_back(elapsed_us);
             drop(samples);
+            lock(&shared.homes).insert(change.outpoint, home);
             shared.purse.put(change);
         }
         // The coin may be spent or not: it is left alone.
