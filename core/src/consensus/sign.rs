@@ -9,7 +9,8 @@
 //! signs nothing at a height it could have voted in. While quarantined it listens for its own key first.
 //! A vote by its key that cannot be its own former self's stops it for good: the key is in use elsewhere.
 //!
-//! Trap: if more than a third of the weight is quarantined at once, the open height is never decided; then only
+//! Trap: if a third of the weight or more is quarantined at once, the rest is no quorum (strictly more than two thirds)
+//! and the open height is never decided: one of three equal validators is enough for that. Then only
 //! [`Signer::override_quarantine`] resumes, and the operator answers for it.
 
 use std::collections::BTreeMap;
