@@ -16,18 +16,23 @@ use crate::{setup, web};
 pub(crate) struct Module {
     package: &'static str,
     profile: &'static str,
+    features: &'static str,
     flags: &'static [&'static str],
 }
 
-/// The light node, and everything else a page can do.
-pub(crate) const WEB: Module = Module { package: "timecoin-web", profile: "wasm", flags: &[] };
+/// The light node.
+pub(crate) const WEB: Module =
+    Module { package: "timecoin-web", profile: "wasm", features: "", flags: FLAGS };
+
+/// The same with the line tools, for tests under Node.
+const TOOLS: Module = Module { features: "tools", ..WEB };
+
+/// The smaller of SHA-2's two forms.
+const FLAGS: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
 
 /// The check of receipts alone: small before fast.
-pub(crate) const VERIFIER: Module = Module {
-    package: "timecoin-verifier",
-    profile: "verifier",
-    flags: &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""],
-};
+pub(crate) const VERIFIER: Module =
+    Module { package: "timecoin-verifier", profile: "verifier", features: "", flags: FLAGS };
 
 /// Whom the JavaScript side is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,8 +52,18 @@ impl Module {
     /// Builds the package; returns the module as the compiler left it.
     pub(crate) fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         setup::wasm_target()?;
-        let Self { package, profile, flags } = self;
-        let arguments = ["build", "--package", package, "--target", setup::WASM, "--profile", profile];
+        let Self { package, profile, features, flags } = self;
+        let arguments = [
+            "build",
+            "--package",
+            package,
+            "--features",
+            features,
+            "--target",
+            setup::WASM,
+            "--profile",
+            profile,
+        ];
         let mut build = workspace.cargo(arguments);
         build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace, flags));
         run(&mut build)?;
@@ -91,8 +106,8 @@ fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
-    WEB.bind(&WEB.compile(workspace)?, Host::Node, &folder)?;
-    let node_module = folder.join(WEB.name() + ".js");
+    TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
+    let node_module = folder.join(TOOLS.name() + ".js");
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");
