@@ -55,7 +55,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), crate::identity::advised(error))]
     Io {
         /// The data folder.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum StoreError {
         error: io::Error,
     },
     /// A key is longer than a file store can hold; no schema has such keys.
-    #[error("a key of table {} has {length} bytes, more than {}", table.name(), u16::MAX)]
+    #[error("a key of table {} has {length} bytes, more than {}: please report this", table.name(), u16::MAX)]
     KeyTooLong {
         /// The row's table.
         table: Table,
@@ -116,6 +116,9 @@ pub enum Damage {
         /// The table's folder.
         folder: PathBuf,
     },
+    /// The engine's journal is not what it wrote.
+    #[error("the engine's journal, the .jnl files in store/rows, is unreadable: {0}")]
+    EngineJournal(String),
     /// The engine's files are not what it wrote.
     #[error("{0}")]
     Engine(fjall::Error),
@@ -156,6 +159,9 @@ impl StoreError {
                 Ok(free) if free < SPACE_MIN_BYTES => Self::DiskFull { path: path.to_path_buf() },
                 _ => Self::Failed,
             },
+            fjall::Error::JournalRecovery(error) => {
+                Self::damaged(path, Damage::EngineJournal(format!("{error:?}")))
+            }
             error => Self::damaged(path, Damage::Engine(error)),
         }
     }
