@@ -160,6 +160,12 @@ impl Peers {
         Arc::new(Chain::new(ChainSpec { consensus, bootstrap: Vec::new(), checkpoints: Vec::new() }))
     }
 
+    /// The newest height of any of them.
+    #[must_use]
+    pub fn newest(&self) -> Height {
+        self.peers.iter().map(|(full, _)| full.height()).max().unwrap_or(Height(0))
+    }
+
     /// How many questions were asked.
     #[must_use]
     pub fn asked(&self) -> usize {
