@@ -41,6 +41,8 @@ pub mod meta {
     pub const REGISTRY: &[u8] = b"registry";
     /// What a light node trusts, and the heights of the headers that lead there.
     pub const TRUST: &[u8] = b"trust";
+    /// Followed by a number (8 bytes, big-endian): what a peer did to this light node.
+    pub const MISBEHAVIOUR: &[u8] = b"misbehaviour";
     /// Followed by a public key: the statement that this key was made here and had never signed.
     pub const SIGNER: &[u8] = b"signer";
 }

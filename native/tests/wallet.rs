@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use timecoin_core::codec::decode;
+use timecoin_core::hash::hex_to_vec;
+use timecoin_core::transaction::SignedTransaction;
 use timecoin_native::api::Api;
 use timecoin_native::devnet::{Folder, NodeProcess, NodeSetup, connect};
 
@@ -310,6 +313,9 @@ async fn signing_where_there_is_no_network() {
     let signed = net.one("wallet sign @payment.json --wallet @cold --password-file @password");
     assert_eq!((&signed["complete"], &signed["txid"]), (&true.into(), &unsigned["txid"]));
     assert_eq!(signed["review"]["payments"][0]["to"], *mine);
+    let bytes = hex_to_vec(signed["hex"].as_str().unwrap()).unwrap();
+    let carried: SignedTransaction = decode(&bytes).unwrap();
+    assert_eq!(carried.transaction.id().to_string(), unsigned["txid"], "what a page can submit");
     let lines = net.lines("wallet broadcast @payment.signed --wait --wallet @hot --node @node");
     assert_eq!(final_line(&lines)["txid"], unsigned["txid"]);
     assert_eq!(net.total("mine"), "7");

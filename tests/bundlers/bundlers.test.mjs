@@ -21,8 +21,13 @@ const npm = (folder, ...parameters) => run("npm", [...parameters, "--no-audit", 
 // A receipt of the golden vectors, as a person would get it.
 const { cases } = JSON.parse(await readFile(`${root}tests/vectors/receipts.json`, "utf8"));
 const { line, answer } = cases.find(({ command }) => command === "verify-receipt");
-const payload = await readFile(`${root}web/dist/timecoin_verifier_bg.wasm`);
-const sha256 = createHash("sha256").update(payload).digest("hex");
+/** A payload of the package: its bytes and their hash. */
+async function payloadOf(name) {
+  const bytes = await readFile(`${root}web/dist/${name}_bg.wasm`);
+  return { bytes, facts: [createHash("sha256").update(bytes).digest("hex"), bytes.length] };
+}
+const verifier = await payloadOf("timecoin_verifier");
+const light = await payloadOf("timecoin_web");
 
 let browser;
 before(async () => {
@@ -73,29 +78,33 @@ async function visit(folder) {
 }
 
 for (const [name, served] of [["vite", "dist"], ["webpack", ""], ["esbuild", ""]]) {
-  test(`${name} builds it untouched, with the payload once, and it runs under a strict policy`, async () => {
+  test(`${name} builds it untouched, with each payload once, and it runs under a strict policy`, async () => {
     const folder = await project(name, name);
     await npm(folder, "run", "build");
     const built = await files(`${folder}/dist`);
     const payloads = built.filter(({ bytes }) => bytes.subarray(0, 4).toString("latin1") === "\0asm");
-    assert.deepEqual(payloads.map(({ bytes }) => bytes.length), [payload.length], "one payload, as it was published");
-    assert.ok(payloads.every(({ bytes }) => bytes.equals(payload)));
+    const sizes = payloads.map(({ bytes }) => bytes.length).sort((one, two) => one - two);
+    assert.deepEqual(sizes, [verifier.bytes.length, light.bytes.length], "each payload once");
+    for (const { bytes } of [verifier, light]) assert.ok(payloads.some((built) => built.bytes.equals(bytes)), "as it was published");
     for (const { name, bytes } of built.filter(({ name }) => name.endsWith(".js"))) {
       assert.ok(!bytes.includes("AGFzbQ"), `${name} carries no payload in base64`);
     }
     const page = `${folder}/${served}`;
     await writeFile(`${page}/receipt.json`, line);
-    const { proved, refused, build } = JSON.parse(await visit(page));
+    const { proved, refused, build, node } = JSON.parse(await visit(page));
     const { txid, height, outputs } = JSON.parse(answer);
     assert.deepEqual([proved.txid, proved.height, proved.outputs], [txid, height, outputs]);
     assert.equal(refused, "receipt-damaged");
-    assert.deepEqual([build.wasm_sha256, build.bytes], [sha256, payload.length]);
+    assert.deepEqual([build.wasm_sha256, build.bytes], verifier.facts);
+    assert.deepEqual([node.build.wasm_sha256, node.build.bytes], light.facts);
+    assert.deepEqual([node.address, node.info.leader, node.info.tabs, node.info.restarts], ["bad_address", true, 1, 0]);
+    assert.deepEqual(node.probe, { ok: true, missing: [], limited: [] });
   });
 }
 
 test("the example of the README runs as pasted", async () => {
   const readme = await readFile(`${root}web/README.md`, "utf8");
-  const [, example] = /```js\n([^]*?)```/.exec(readme);
+  const [, example] = /## Checking a receipt\n\n```js\n([^]*?)```/.exec(readme);
   assert.ok(example.trim().split("\n").length <= 10, "ten lines");
   const folder = await project("readme", "vite");
   await writeFile(`${folder}/main.js`, example);
@@ -125,6 +134,6 @@ test("the package is modules, types and payloads, and runs nothing when installe
   }
   // Under Node there is no `window` to disturb; whatever an import would start would fail or be seen here.
   const known = Object.keys(globalThis);
-  await import(`${output}/vite/node_modules/timecoin/dist/verifier.js`);
+  for (const entry of ["verifier", "index"]) await import(`${output}/vite/node_modules/timecoin/dist/${entry}.js`);
   assert.deepEqual(Object.keys(globalThis), known);
 });

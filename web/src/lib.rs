@@ -1,10 +1,35 @@
-//! TimeCoin's core in WebAssembly: what JavaScript in a page's Worker, or under Node, may call.
+//! TimeCoin's core in WebAssembly: the light node of a page's Worker, and functions that tests call under Node.
 //!
-//! A thin surface: every verdict is made in `timecoin-core`. Malformed text throws; it is never a verdict.
+//! | module | what |
+//! |---|---|
+//! | `platform` | clocks, waiting, entropy |
+//! | `store` | IndexedDB behind the core's store |
+//! | `net` | peers over the browser's WebSockets |
+//! | `node` | the light node: following, answers, subscriptions |
+//! | `api` | the interface to pages: types, errors, and their TypeScript |
+//! | `worker` | what the Worker's JavaScript calls |
+//!
+//! A thin surface: every verdict is made in `timecoin-core`. Malformed text is a typed failure; it is never a verdict.
+//!
+//! # A further group of methods
+//!
+//! As of a wallet. In Rust: a module with its own `methods! { "wallet.status"(Nothing) -> WalletStatus = status; … }`
+//! (functions `async fn status(node: &Rc<Node>, params) -> Result<_, ApiError>`; `once "wallet.send"(…)` for what must not be
+//! repeated after a restart of the Worker), its types in `api!` blocks, one line in `worker::dispatch`, and its lines in
+//! `api/typescript.rs`. It finds the light client at `Node::opened` or `Node::ready`, the store at `Node::store`; new codes of
+//! failures go into the table of `api/error.rs`. Subscriptions are variants of `node/topics.rs`.
+//!
+//! In TypeScript: run the test `the_typescript_is_current` with `TIMECOIN_WRITE=1`, which writes `web/js/api.ts`; then
+//! `client.call('wallet.status', {})` is typed, and a class over it (see `web/js/node.ts`) is what pages see.
 
+pub mod api;
+pub mod net;
+pub mod node;
+mod platform;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod worker;
 
 use timecoin_core::hash::{from_hex, hex_to_vec};
 use timecoin_core::keys::{self, PublicKey, Signature};

@@ -10,3 +10,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| web_sys::console::error_1(&JsValue::from_str(&panic.to_string()))));
 }
+
+/// Panics.
+///
+/// # Panics
+/// Always.
+#[wasm_bindgen(js_name = panicNow)]
+pub fn panic_now() {
+    panic!("a test wants it");
+}

@@ -12,6 +12,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup;
 use crate::test::Extent;
+use crate::web;
 use crate::workspace::{Failure, Workspace, run, test_files};
 
 /// A program the tests start, and the Debian package it comes in.
@@ -33,6 +34,7 @@ const PROGRAMS: &[Program] = &[
 pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
     set_up(workspace, extent)?;
     let module = build(workspace)?;
+    web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-concurrency=1", "--test-timeout=900000", "--test-reporter=spec"])

@@ -278,6 +278,13 @@ impl Book {
         }
     }
 
+    /// There is a network again: bootstrap nodes and anchors, whose failures say nothing about them, are due at once.
+    pub fn hurry(&mut self) {
+        let places = self.bootstrap.iter_mut().map(|place| &mut place.patience);
+        let anchors = self.nodes.values_mut().filter(|node| node.is_anchor).map(|node| &mut node.patience);
+        places.chain(anchors).for_each(|patience| *patience = Patience::NEW);
+    }
+
     /// Up to `count` records for a peer that asks: of nodes that did not fail us, proved ones first.
     #[must_use]
     pub fn share(&self, count: usize, entropy: &[u8; 32]) -> Vec<PeerRecord> {

@@ -7,6 +7,8 @@ mod memory;
 
 pub use memory::{MemoryError, MemoryStore};
 
+use std::rc::Rc;
+
 use crate::rows::{Batch, Key, ReadSet, Table, Value, View};
 
 /// A range of keys, start inclusive, end exclusive; `None` is open.
@@ -55,4 +57,26 @@ pub trait Store {
     /// The first `limit` rows of a range, ascending by key.
     async fn scan(&self, table: Table, range: &Range, limit: usize)
     -> Result<Vec<(Key, Value)>, Self::Error>;
+}
+
+/// A store with several users in one thread, as in a browser's Worker.
+impl<S: Store> Store for Rc<S> {
+    type Error = S::Error;
+
+    async fn load(&self, reads: &ReadSet) -> Result<View, Self::Error> {
+        (**self).load(reads).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), Self::Error> {
+        (**self).commit(batch).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        range: &Range,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, Self::Error> {
+        (**self).scan(table, range, limit).await
+    }
 }

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const TYPES = {
+export const TYPES = {
   ".css": "text/css",
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -16,21 +16,20 @@ const TYPES = {
 };
 export const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:";
 
-/** Serves folders: `{ "/": folder, "/module/": folder }`; the longest prefix wins. */
-export async function serve(folders, policy = POLICY) {
+/** Serves folders: `{ "/": folder, "/module/": folder }`; the longest prefix that has the file wins. */
+export async function serve(folders, policy = POLICY, types = TYPES) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length);
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    const prefix = prefixes.find((candidate) => path.startsWith(candidate));
-    try {
-      if (prefix === undefined) throw new Error("no folder");
+    for (const prefix of prefixes.filter((candidate) => path.startsWith(candidate))) {
       const below = normalize(`/${path.slice(prefix.length)}`);
-      const bytes = await readFile(join(folders[prefix], below));
-      const type = TYPES[extname(below)] ?? "application/octet-stream";
+      const bytes = await readFile(join(folders[prefix], below)).catch(() => null);
+      if (bytes === null) continue;
+      const type = types[extname(below)] ?? "application/octet-stream";
       response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(bytes);
-    } catch {
-      response.writeHead(404, { "content-type": "text/plain" }).end("not here");
+      return;
     }
+    response.writeHead(404, { "content-type": "text/plain" }).end("not here");
   });
   await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
   return {

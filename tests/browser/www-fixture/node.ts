@@ -308,7 +308,7 @@ class FixtureNode implements LightNode {
   }
 
   evidence(): AsyncIterable<Evidence> {
-    return forever<Evidence>({ at: BEGAN - 60_000, peer: id(90), url: 'ws://127.0.0.1:25199/p2p', kind: 'forged certificate', height: 2_100, detail: 'a signature is not valid' });
+    return forever<Evidence>({ at: BEGAN - 60_000, peer: id(90), url: 'ws://127.0.0.1:25199/p2p', kind: 'forged certificate', height: 2_100, detail: 'a signature is not valid', proved: true });
   }
 
   peers(): AsyncIterable<PeerView[]> {
@@ -319,13 +319,17 @@ class FixtureNode implements LightNode {
     return { restarts: 0, leader: true, tabs: 1, storage: { used: 2_400_000, quota: 1_000_000_000, persisted: true, problem: null }, build: await buildInfo() };
   }
 
+  async persist(): Promise<boolean> {
+    return true;
+  }
+
   async close(): Promise<void> {
     await wait(0);
   }
 }
 
 export async function probe(): Promise<ProbeResult> {
-  return { ok: true, missing: [] };
+  return { ok: true, missing: [], limited: [] };
 }
 
 export async function connect(): Promise<LightNode> {

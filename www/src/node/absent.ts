@@ -11,7 +11,7 @@ export class TimeCoinError extends Error {
 const WHY = 'This build of the app has no light node in it.';
 
 export async function probe(): Promise<ProbeResult> {
-  return { ok: false, missing: [{ feature: 'light node', why: WHY }] };
+  return { ok: false, missing: [{ feature: 'light node', why: WHY }], limited: [] };
 }
 
 export async function connect(): Promise<LightNode> {

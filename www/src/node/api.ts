@@ -13,13 +13,14 @@ export type State =
   | { kind: 'failed'; code: string; message: string; advice: string };
 
 export interface Finality {
-  signed_weight: string;
-  total_weight: string;
+  /** Null where the block is the trusted one itself. */
+  signed_weight: string | null;
+  total_weight: string | null;
   certificates_checked: number;
   trusted_from: { height: number; block: string; age_ms: number; any_age: boolean };
 }
 
-/** An answer with the block at which it holds, checked in this browser. */
+/** An answer with the block at which it holds, which this browser has checked. */
 export interface Answer<T> {
   value: T;
   height: number;
@@ -27,7 +28,8 @@ export interface Answer<T> {
   time: number;
   age_ms: number;
   finality: Finality;
-  verified: true;
+  /** Whether the value was proved under that block: a pending transaction is a peer's word. */
+  verified: boolean;
 }
 
 export interface Head {
@@ -87,6 +89,8 @@ export interface Evidence {
   kind: string;
   height: number | null;
   detail: string;
+  /** Whether no honest peer does it: the session was ended. */
+  proved: boolean;
 }
 
 export interface Receipt {
@@ -108,6 +112,8 @@ export interface PeerView {
 export interface ProbeResult {
   ok: boolean;
   missing: { feature: string; why: string }[];
+  /** What the node can do without, keeping nothing from one visit to the next. */
+  limited: { feature: string; why: string }[];
 }
 
 export interface BuildInfo {
@@ -154,7 +160,8 @@ export interface Masternode {
   owner: string;
   tier: 'bronze' | 'silver' | 'gold';
   class: string;
-  weight: string;
+  /** In the set that signs the next block; null outside it. */
+  weight: string | null;
   status: string;
   registered_at: number;
 }
@@ -175,6 +182,8 @@ export interface LightNode {
   evidence(): AsyncIterable<Evidence>;
   peers(): AsyncIterable<PeerView[]>;
   info(): Promise<NodeInfo>;
+  /** Asks the browser not to evict what is stored. */
+  persist(): Promise<boolean>;
   /** Absent where the package has none. */
   wallet?: WalletApi;
   close(): Promise<void>;
@@ -283,7 +292,7 @@ export interface ConnectOptions {
   spec: string;
   peers: string[];
   anyAge?: boolean;
-  checkpoint?: object;
+  checkpoint?: Checkpoint;
   store?: string;
   workerUrl?: URL;
   wasmUrl?: URL;

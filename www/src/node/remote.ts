@@ -293,7 +293,7 @@ function readMasternode(from: Json): ReportedMasternode {
     owner: text(from, 'owner'),
     tier,
     class: text(from, 'class').toLowerCase(),
-    weight: weight === null ? '' : weight.toString(),
+    weight: weight === null ? null : weight.toString(),
     status: text(from, 'status'),
     registered_at: count(from, 'registered_at'),
     payout: text(from, 'payout'),

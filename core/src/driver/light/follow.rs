@@ -36,11 +36,18 @@ impl<S: Source, D: Store> LightClient<S, D> {
 
     /// Bisects to a height with blocks of one peer. Lies are reported where they are found.
     pub(super) async fn advance(&self, peer: &S::Peer, target: Height) -> Result<(), Fault<D::Error>> {
+        let advanced = self.bisect(peer, target).await;
+        self.reached.set(None);
+        self.adopt(advanced?).await.map_err(Fault::Own)
+    }
+
+    /// The verified blocks that lead to a height.
+    async fn bisect(&self, peer: &S::Peer, target: Height) -> Result<Vec<LightBlock>, Fault<D::Error>> {
         let start = self.trust.borrow().head();
         let mut bisection = Bisection::new(start, target, self.options.clone());
         loop {
             match bisection.progress() {
-                Progress::Done => break,
+                Progress::Done => return Ok(bisection.into_parts().1),
                 Progress::Failed(error) => return Err(error.into()),
                 Progress::Need(height) => {
                     // The set trusted so far mostly is the one that signed.
@@ -50,10 +57,10 @@ impl<S: Source, D: Store> LightClient<S, D> {
                     let newly = bisection.certificates_checked() - checked;
                     self.certificates_checked.set(self.certificates_checked.get() + newly);
                     fed?;
+                    self.reached.set(Some(bisection.trusted().height));
                 }
             }
         }
-        self.adopt(bisection.into_parts().1).await.map_err(Fault::Own)
     }
 
     async fn light_block(
@@ -110,12 +117,13 @@ impl<S: Source, D: Store> LightClient<S, D> {
         if let Some(header) = self.trust.borrow().header() {
             self.remember(header.clone());
         }
-        let stored = self.store.commit(&batch).await;
-        if stored.is_err() {
+        let failed = self.store.commit(&batch).await.err();
+        if failed.is_some() {
             // The next write is a whole one.
             self.stored.set(false);
         }
-        stored.map_err(ClientError::Store)
+        self.unstored.replace(failed);
+        Ok(())
     }
 
     fn remember(&self, header: Header) {

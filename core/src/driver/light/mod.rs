@@ -14,7 +14,8 @@
 //! anchor; everything else says that it is a peer's word.
 //!
 //! Invariants: nothing changes before it is verified; a peer that gives a false answer is reported with what shows it, and
-//! the next one is asked, so one honest peer suffices; trust is stored before it is used for answers after a restart.
+//! the next one is asked, so one honest peer suffices; a store that fails costs the next start its way, never an answer
+//! ([`LightClient::unstored`]).
 //! Not here: sessions, timeouts, whom to ask first (the driver's [`Source`]), and secrets.
 
 mod answers;
@@ -128,7 +129,7 @@ pub struct Proved<T> {
 }
 
 /// A light client of one chain.
-pub struct LightClient<S, D> {
+pub struct LightClient<S, D: Store> {
     source: S,
     store: D,
     chain: Arc<Chain>,
@@ -138,6 +139,9 @@ pub struct LightClient<S, D> {
     certificates_checked: Cell<u64>,
     /// Whether the store has the trust: then only changes are written.
     stored: Cell<bool>,
+    unstored: RefCell<Option<D::Error>>,
+    /// Where following is at present, between the head and its target.
+    reached: Cell<Option<Height>>,
     fork: Cell<Option<Height>>,
 }
 
@@ -175,6 +179,8 @@ impl<S: Source, D: Store> LightClient<S, D> {
             headers: RefCell::default(),
             certificates_checked: Cell::new(0),
             stored: Cell::new(false),
+            unstored: RefCell::default(),
+            reached: Cell::new(None),
             fork: Cell::new(None),
         };
         let now = client.source.now();
@@ -226,6 +232,21 @@ impl<S: Source, D: Store> LightClient<S, D> {
     /// The peers.
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    /// The store, shared with whoever else keeps rows in it.
+    pub fn store(&self) -> &D {
+        &self.store
+    }
+
+    /// Why the newest trust is not in the store: it is in memory only, and the next block is the next attempt.
+    pub fn unstored(&self) -> Option<core::cell::Ref<'_, D::Error>> {
+        core::cell::Ref::filter_map(self.unstored.borrow(), Option::as_ref).ok()
+    }
+
+    /// How far [`Self::follow`] has come, while it is under way.
+    pub fn reached(&self) -> Option<Height> {
+        self.reached.get()
     }
 
     /// What light verification depends on.
@@ -351,16 +372,22 @@ impl Tally {
     }
 }
 
+/// The rows that make an empty store one of this chain.
+#[must_use]
+pub fn new_store(chain: &Chain) -> Batch {
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
+    batch.put(Table::Meta, meta::CHAIN, encode(&chain.id));
+    batch
+}
+
 /// What an earlier client left, after checking whose rows they are. An empty store becomes one of this chain.
 async fn stored<D: Store>(chain: &Chain, store: &D) -> ClientResult<Option<Trust>, D> {
     let mut reads = ReadSet::default();
     reads.insert(Table::Meta, meta::CHAIN);
     let view = store.load(&reads).await.map_err(ClientError::Store)?;
     let Some(row) = view.row(Table::Meta, meta::CHAIN) else {
-        let mut batch = Batch::default();
-        batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
-        batch.put(Table::Meta, meta::CHAIN, encode(&chain.id));
-        store.commit(&batch).await.map_err(ClientError::Store)?;
+        store.commit(&new_store(chain)).await.map_err(ClientError::Store)?;
         return Ok(None);
     };
     let found = row.first_chunk().map(|bytes| ChainId(crate::hash::Hash(*bytes))).unwrap_or_default();

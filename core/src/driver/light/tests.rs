@@ -258,6 +258,30 @@ fn a_warm_start_goes_on_from_the_store() {
 }
 
 #[test]
+fn a_full_disk_stops_nothing_and_the_next_write_is_a_whole_one() {
+    let (mut full, txid) = chain_with_payment();
+    let store = MemoryStore::default();
+    let head = {
+        let peers = Peers::new(vec![(full.clone(), honest)]);
+        let client = open(&peers, &store);
+        store.fail_commits();
+        assert!(block_on(client.follow(&0, full.height())).unwrap());
+        assert!(client.unstored().is_some(), "and it says so");
+        assert!(block_on(client.transaction(&txid)).unwrap().is_some());
+        // Room again: a crash ends what makes commits fail, and loses what was not synced.
+        store.crash(usize::MAX);
+        full.grow(Vec::new());
+        let peers = Peers::new(vec![(full.clone(), honest)]);
+        let client = LightClient { source: &peers, ..client };
+        assert!(block_on(client.follow(&0, full.height())).unwrap());
+        assert!(client.unstored().is_none());
+        client.trusted().id
+    };
+    let peers = Peers::new(vec![(full, honest)]);
+    assert_eq!(open(&peers, &store).trusted().id, head, "nothing is missing from the store");
+}
+
+#[test]
 fn two_certified_blocks_at_one_height_stop_the_client() {
     let (mut one, _) = chain_with_payment();
     let mut other = one.copy();

@@ -217,3 +217,24 @@ fn shared_records_are_those_that_work() {
     assert!(book.share(100, &entropy(3)).iter().all(|record| record.key != key(1, 8)));
     assert_eq!(book.share(100, &entropy(3)).len(), 19);
 }
+
+#[test]
+fn when_the_network_is_back_bootstrap_nodes_and_anchors_are_due_at_once() {
+    let mut book = Book::new(key(0, 0), OPEN, &["ws://first.example".to_owned()]);
+    let mut batch = Batch::default();
+    for at in 1..=2 {
+        book.insert(node(1, at), Source::Inbound, &mut batch);
+    }
+    book.on_connected(&dial_of(&node(1, 1)), key(1, 1), Time(5), &mut batch);
+    let places: Vec<_> = (0..3).filter_map(|at| book.dial(Time(1 << 20), &entropy(at), |_| false)).collect();
+    assert_eq!(places.len(), 3);
+    places.iter().for_each(|dial| (0..9).for_each(|_| book.on_failure(dial, Time(1 << 20), &mut batch)));
+    // Failures cost the anchor its place only for a peer that works.
+    let due = Time((1 << 20) + 1);
+    assert_eq!(book.dial(due, &entropy(3), |_| false), None);
+    book.hurry();
+    let mut urls: Vec<_> =
+        (0..3).filter_map(|at| book.dial(due, &entropy(at), |_| false)).map(|dial| dial.url).collect();
+    urls.sort_unstable();
+    assert_eq!(urls, ["ws://first.example", "ws://node1.group1-1.example"], "others wait on");
+}

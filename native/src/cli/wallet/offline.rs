@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use timecoin_core::hash::hex_to_vec;
+use timecoin_core::codec::encode;
+use timecoin_core::hash::{hex_to_vec, to_hex};
 use timecoin_core::wallet::offline::{OfflineError, OfflineFile, Review};
 
 use crate::cli::session::{Online, Place, Sending, memo, utc};
@@ -52,7 +53,9 @@ pub(super) fn sign(command: &SignCommand) -> Result<(), CliError> {
     write_new(&out, carried.to_json().as_bytes()).map_err(WalletError::file(&out))?;
     let missing = carried.signing.missing().count();
     let txid = carried.signing.unsigned().transaction.id();
-    let value = json!({ "txid": txid, "file": out, "complete": missing == 0, "review": review });
+    // What a page, or any other program, can hand to a node.
+    let hex = carried.signing.finish().ok().map(|signed| to_hex(&encode(&signed)));
+    let value = json!({ "txid": txid, "file": out, "complete": missing == 0, "review": review, "hex": hex });
     place.show(&value, || match missing {
         0 => format!("Signed. Send it: timecoin wallet broadcast {}", out.display()),
         _ => format!("Signed, but other signatures are missing still: pass on {}", out.display()),

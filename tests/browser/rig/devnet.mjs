@@ -1,0 +1,83 @@
+// A devnet of real processes: its nodes, its chain spec, its demo wallet.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { end, freePort, ready, start } from "./processes.mjs";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const run = promisify(execFile);
+const PASSWORD = "of the tests";
+
+/** The node's program: the one given, or built now. */
+export async function program() {
+  if (process.env.TIMECOIN !== undefined) return process.env.TIMECOIN;
+  await run(process.env.CARGO ?? "cargo", ["build", "--quiet", "--bin", "timecoin"], { cwd: root });
+  return join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "timecoin");
+}
+
+/** Starts a devnet in a folder of its own; it makes a block for every payment, `rate` payments a second. */
+export async function startDevnet({ validators = 2, rate = 2 } = {}) {
+  const timecoin = await program();
+  const scratch = await mkdtemp(join(tmpdir(), "timecoin-devnet-"));
+  const folder = join(scratch, "devnet");
+  // A devnet takes as many ports as it has nodes: far from those that are handed out.
+  const port = 20_000 + ((await freePort()) % 8_000);
+  const wallet = join(scratch, "wallet");
+  const passwordFile = join(scratch, "password");
+  let running;
+
+  const rpc = async (method, params = {}, at = 0) => {
+    const response = await fetch(`http://127.0.0.1:${port + at}/rpc`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+    });
+    const { result, error } = await response.json();
+    if (error !== undefined) throw new Error(error.message);
+    return result;
+  };
+  const begin = async () => {
+    const before = running === undefined ? 1 : 0;
+    running = start(timecoin, ["devnet", "--validators", validators, "--no-web", "--dir", folder, "--base-port", port, "--rate", rate].map(String));
+    await ready(running, async () => ((await rpc("getblockcount").catch(() => 0)) > before ? true : null));
+  };
+  const command = async (...given) => JSON.parse((await run(timecoin, [...given, "--json"])).stdout.trim().split("\n").pop());
+
+  await begin();
+  const demo = JSON.parse(await readFile(join(folder, "demo.json"), "utf8"));
+  return {
+    port,
+    rpc,
+    spec: await readFile(join(folder, "chain.json"), "utf8"),
+    /** An address with 1,000 TIME from the start. */
+    demo: demo.address,
+    peers: Array.from({ length: validators }, (_, at) => `ws://127.0.0.1:${port + at}/p2p`),
+    url: `http://127.0.0.1:${port}`,
+    /** A payment of the demo wallet to itself, signed and not sent: hexadecimal, for each call another one. */
+    async signed(amount) {
+      if (this.unsigned === undefined) {
+        await writeFile(passwordFile, PASSWORD);
+        const place = ["--wallet", wallet, "--password-file", passwordFile];
+        await command("wallet", "restore", ...place, "--chain", join(folder, "chain.json"), "--words-file", join(folder, "demo.json"));
+      }
+      this.unsigned = (this.unsigned ?? 0) + 1;
+      const file = join(scratch, `payment-${this.unsigned}`);
+      const place = ["--wallet", wallet, "--password-file", passwordFile];
+      await command("wallet", "send", ...place, "--node", this.url, "--unsigned", file, demo.address, String(amount));
+      const { txid, hex } = await command("wallet", "sign", ...place, file);
+      return { txid, hex };
+    },
+    /** Ends all nodes; `begin` starts them again where they were. */
+    pause: () => end(running),
+    begin,
+    async close() {
+      if (running !== undefined) await end(running);
+      await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,334 @@
+/**
+ * The interface between a page and its node. Made from Rust by a test of `timecoin-web`; edits are overwritten:
+ * `TIMECOIN_WRITE=1 cargo test -p timecoin-web typescript`.
+ *
+ * Amounts are decimal strings in whole coins, heights are numbers, times are milliseconds since 1970, ids and keys are
+ * lower-case hexadecimal.
+ */
+
+/** An answer with the block at which it holds. */
+export interface Answer<T> {
+  value: T;
+  /** Height of the block at which it holds. */
+  height: number;
+  /** Its id. */
+  block: string;
+  /** Its header's time. */
+  time: number;
+  /** How long ago that was. */
+  age_ms: number;
+  /** How that block is known to be final. */
+  finality: Finality;
+  /** Whether `value` was proved under that block. */
+  verified: boolean;
+}
+
+/** What the node is doing. */
+export type State =
+  /** It is being loaded, or opens its store. */
+  | { kind: 'starting' }
+  /** It looks for peers, or waits for the first answer. */
+  | { kind: 'connecting'; peers: number }
+  /** It checks the way to the newest block. */
+  | { kind: 'syncing'; height: number; target: number; percent: number }
+  /** The newest block that peers have is checked. */
+  | { kind: 'verified' }
+  /** There are peers, but no block for so long that this one may not be the newest. */
+  | { kind: 'stale'; age_ms: number }
+  /** No peer can be reached. */
+  | { kind: 'offline'; since: number }
+  /** It cannot go on. */
+  | { kind: 'failed'; code: string; message: string; advice: string };
+
+/** Where trust started. */
+export interface TrustedFrom {
+  height: number;
+  block: string;
+  age_ms: number;
+  /** Whether the host vouched for it whatever its age. */
+  any_age: boolean;
+}
+
+/** What is known about the finality of an answer. */
+export interface Finality {
+  /** Weight that signed the newest certificate checked; null where only the trusted block itself is known. */
+  signed_weight: string | null;
+  total_weight: string | null;
+  /** Since the node started. */
+  certificates_checked: number;
+  trusted_from: TrustedFrom;
+}
+
+/** A final block's header. */
+export interface Head {
+  height: number;
+  block: string;
+  time: number;
+  /** All coins and the pool, proved. */
+  supply: string;
+  proposer: string;
+  view: number;
+  /** Null where only the header is known. */
+  transactions: number | null;
+  state_root: string;
+}
+
+/** Proved complete: no coin is left out. */
+export interface Balance {
+  address: string;
+  amount: string;
+  coins: number;
+}
+
+export interface Coin {
+  txid: string;
+  index: number;
+  amount: string;
+  address: string;
+}
+
+export type Phase = 'pending' | 'preprepare' | 'prepare' | 'commit' | 'finalized' | 'dropped';
+
+/** What a transaction does beside moving coins. */
+export type Action =
+  | { kind: 'transfer' }
+  | { kind: 'register_masternode'; tier: Tier; class: Class; operator: string; payout: string }
+  | { kind: 'retire_masternode'; masternode: string }
+  | { kind: 'rotate_operator'; masternode: string; operator: string }
+  | { kind: 'reward'; height: number };
+
+export type Tier = 'bronze' | 'silver' | 'gold';
+
+/** Where a masternode runs. */
+export type Class = 'server' | 'browser';
+
+/** Where a final transaction is. The index is the peer's word, the rest is proved. */
+export interface Place {
+  height: number;
+  block: string;
+  time: number;
+  index: number;
+}
+
+export interface TransactionView {
+  txid: string;
+  /** `finalized` is proved; the phases before it are what a peer says. */
+  phase: Phase;
+  /** Whether it is proved to be in a final block. */
+  final: boolean;
+  inputs: Coin[];
+  outputs: Coin[];
+  fee: string;
+  /** Null where there is none. */
+  memo: string | null;
+  /** Bytes. */
+  size: number;
+  expires_at: number;
+  action: Action;
+  at: Place | null;
+}
+
+/** `verified` only for `finalized`: the phases before it are what a peer says. */
+export interface PhaseChange {
+  txid: string;
+  phase: Phase;
+  /** Since the subscription began. */
+  after_ms: number;
+  verified: boolean;
+}
+
+/** What a peer did that an honest one does not, or should not. */
+export interface Evidence {
+  at: number;
+  /** Its node key. */
+  peer: string;
+  url: string;
+  /** `wrong_answer`, `wrong_proof`, `wrong_head`, `forged_certificate`, `stale_head`, `withheld` or `fork`. */
+  kind: string;
+  height: number | null;
+  detail: string;
+  /** Whether no honest peer does it: the session was ended. */
+  proved: boolean;
+}
+
+export type PeerState = 'dialling' | 'connected' | 'waiting' | 'banned';
+
+export interface PeerView {
+  url: string;
+  /** Its node key, once it proved that it holds it. */
+  key: string | null;
+  state: PeerState;
+  /** How far it says it is. */
+  height: number | null;
+  rtt_ms: number | null;
+  /** When it is dialled next. */
+  retry_at: number | null;
+}
+
+export interface Signer {
+  key: string;
+  weight: string;
+}
+
+/** What makes a block final: who signed it. */
+export interface Certificate {
+  view: number;
+  signers: Signer[];
+  signed_weight: string;
+  total_weight: string;
+}
+
+export interface BlockView {
+  height: number;
+  block: string;
+  time: number;
+  proposer: string;
+  view: number;
+  supply: string;
+  transactions: TransactionView[];
+  /** Null for genesis, which nobody signs. */
+  certificate: Certificate | null;
+  previous: string;
+}
+
+export type Status = 'active' | 'retired' | 'ejected';
+
+export interface Masternode {
+  id: string;
+  operator: string;
+  owner: string;
+  payout: string;
+  tier: Tier;
+  class: Class;
+  /** In the set that signs the next block; null outside it. */
+  weight: string | null;
+  status: Status;
+  registered_at: number;
+}
+
+/** A payment's finality, for whoever checks it offline. */
+export interface ReceiptForms {
+  txid: string;
+  json: string;
+  /** For QR codes. */
+  text: string;
+  /** Bytes, in hexadecimal. */
+  hex: string;
+}
+
+/** Why the store does not keep what it should. */
+export interface StorageProblem {
+  code: string;
+  message: string;
+}
+
+export interface Storage {
+  problem: StorageProblem | null;
+}
+
+export interface Nothing {
+}
+
+export interface AddressParams {
+  address: string;
+}
+
+export interface BlockParams {
+  height?: number | null;
+  block?: string | null;
+}
+
+export interface TransactionParams {
+  txid: string;
+}
+
+export interface SubmitParams {
+  /** The signed transaction's bytes. */
+  hex: string;
+}
+
+export interface WaitParams {
+  txid: string;
+  timeout_ms?: number | null;
+}
+
+/** What can be called. */
+export interface Methods {
+  /** The newest verified block: at once where there is one from before, with its age. */
+  'head': { params: Nothing; answer: Answer<Head> };
+  /** Everything an address owns. */
+  'balance': { params: AddressParams; answer: Answer<Balance> };
+  /** Every coin of an address. */
+  'coins': { params: AddressParams; answer: Answer<Coin[]> };
+  /** A block by height or id. */
+  'block': { params: BlockParams; answer: Answer<BlockView> };
+  /** A transaction: proved where it is final, a peer's word where it is pending. */
+  'transaction': { params: TransactionParams; answer: Answer<TransactionView> };
+  /** Every masternode. */
+  'masternodes': { params: Nothing; answer: Answer<Masternode[]> };
+  /** Hands a signed transaction to peers; a second time does no harm. */
+  'submit': { params: SubmitParams; answer: string };
+  /** The transaction, once it is proved final. */
+  'wait_final': { params: WaitParams; answer: Answer<TransactionView> };
+  /** The receipt of a final payment. */
+  'receipt': { params: TransactionParams; answer: ReceiptForms };
+  /** Whether the store keeps what it should. */
+  'storage': { params: Nothing; answer: Storage };
+}
+
+/** Calls that are not repeated by themselves: a second one would not be the same. */
+export const ONCE: readonly string[] = [];
+
+/** What can be subscribed to. */
+export interface Topics {
+  /** What the node is doing: now, and whenever that changes. */
+  'state': { params: Nothing; news: State };
+  /** The newest verified block: now, and every newer one. A slow reader gets the newest. */
+  'heads': { params: Nothing; news: Answer<Head> };
+  /** All peers: now, and at most once a second when something about them changed. */
+  'peers': { params: Nothing; news: PeerView[] };
+  /** What peers did wrong: what is kept, the oldest first, and what happens from now on. */
+  'evidence': { params: Nothing; news: Evidence };
+  /** Where a transaction is on its way, until it is final. */
+  'phases': { params: TransactionParams; news: PhaseChange };
+}
+
+/** Every failure: whether the same request may succeed later, and what to do. */
+export const ERRORS = {
+  'no_peers': [true, 'Check your connection. The node goes on looking for peers by itself.'],
+  'unproved': [true, 'Nothing false was believed. Try again, or give the page another peer.'],
+  'not_found': [true, 'Check what you entered. What is new may take a moment to arrive.'],
+  'not_yet': [true, 'Wait for the block.'],
+  'not_final': [true, 'Wait until the payment is final.'],
+  'too_large': [false, 'Ask for less at once: an address with very many coins can be asked for its balance.'],
+  'too_fast': [true, 'Try again.'],
+  'checkpoint_expired': [false, 'Get a newer chain spec or checkpoint from a source that you trust.'],
+  'clock': [true, 'Set this device\'s clock.'],
+  'untrusted': [false, 'The trusted block does not fit this chain: check the chain spec and the checkpoint.'],
+  'chain_spec': [false, 'Check the chain spec: it cannot be read, or makes no chain.'],
+  'fork': [false, 'Do not pay or accept payments. Validators have signed two histories; ask those who run the network.'],
+  'other_chain': [false, 'Give this chain a store of its own.'],
+  'refused': [false, 'The payment is not on its way. Make it again after reading the reason.'],
+  'receipt': [false, 'Start from a newer checkpoint: the way from the trusted block is too long for one receipt.'],
+  'bad_address': [false, 'Check the address: one letter may be wrong, or it is of another network.'],
+  'bad_request': [false, 'The page asks wrongly: this is a bug of the page, or of this package.'],
+  'unknown_method': [false, 'The page and the Worker are of different versions: reload the page.'],
+  'timeout': [true, 'Try again later; what was submitted goes on without you.'],
+  'cancelled': [true, 'It was taken back by the page.'],
+  'internal': [false, 'This is a bug of this package: please report it.'],
+  'store-unavailable': [false, 'Allow this site to store data, or leave private browsing. Until then every visit starts anew.'],
+  'store-blocked': [true, 'Close the other tabs of this site, then reload.'],
+  'store-newer': [false, 'Reload the page: a newer version of it has been here.'],
+  'store-quota': [true, 'Free space on this device or in this browser. The node goes on without keeping what is new.'],
+  'store-deleted': [true, 'Site data was cleared while the page was open. The node has begun a new store.'],
+  'store-lost': [true, 'The browser took the store away. The node tries to open it again.'],
+  'store-damaged': [false, 'Clear this site\'s data after making sure that your recovery words are safe.'],
+  'store-failed': [true, 'Reload the page.'],
+  'cannot_run_here': [false, 'Use a browser that allows WebAssembly, Workers and site data here.'],
+  'not_loaded': [true, 'Check your connection and reload the page.'],
+  'crashing': [false, 'Reload the page. If it stays like this, please report the cause shown.'],
+  'restarted': [true, 'It is not known whether it was done: look before doing it again.'],
+  'closed': [false, 'The page has closed its node: connect again.'],
+} as const satisfies Record<string, readonly [retry: boolean, advice: string]>;
+
+export type Code = keyof typeof ERRORS;

@@ -1,0 +1,299 @@
+/**
+ * The page's side of its Worker: calls, subscriptions, and a Worker that is replaced when it traps, hangs or vanishes.
+ *
+ * Whatever is open here (a call without its answer, a subscription) is asked again of the node that answers next: after a
+ * restart of the Worker, and when another tab's Worker takes the node over. Calls for which a second time would not be
+ * the same are rejected with `restarted` instead. No wasm runs on this side.
+ */
+
+import { ONCE, type Code, type Methods, type State, type Topics } from './api.js';
+import { failure, failureOf, read, type Failed, type TimeCoinError } from './error.js';
+import type { FromWorker, Request, StartOptions, ToWorker } from './protocol.js';
+import { stream } from './stream.js';
+
+/** The Worker is asked for a sign of life so often, */
+const PING_MS = 1_000;
+/** and is replaced when so many went unanswered. */
+const PINGS_MAX = 5;
+/** A Worker that lives no longer than this failed at once; */
+const SHORT_MS = 10_000;
+/** after so many of them in a row there is no further one. */
+const SHORT_MAX = 5;
+const RETRY_FIRST_MS = 250;
+/** What a Worker gets to finish what it writes. */
+const GRACE_MS = 200;
+
+interface Call {
+  kind: 'call';
+  request: Extract<Request, { t: 'call' }>;
+  resolve: (text: string) => void;
+  reject: (failure: Error) => void;
+  /** Whether a node may have it. */
+  sent: boolean;
+  once: boolean;
+}
+
+interface Subscription {
+  kind: 'subscription';
+  request: Extract<Request, { t: 'open' }>;
+  push: (text: string) => void;
+  end: (failure?: Error) => void;
+}
+
+export interface Setup {
+  name: string;
+  options: StartOptions;
+  /** Starts a Worker; kept by the caller, because bundlers want to see its address in one piece. */
+  start: () => Worker;
+  wasm: string | null;
+}
+
+export class Client {
+  /** The first node answered; or there will be none. */
+  readonly ready: Promise<void>;
+  #begin!: () => void;
+  #refuse!: (failure: Error) => void;
+
+  readonly #setup: Setup;
+  #worker: Worker | null = null;
+  #born = 0;
+  #unanswered = 0;
+  #short = 0;
+  #restarts = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #epoch: string | null = null;
+  #open = new Map<number, Call | Subscription>();
+  #next = 1;
+  /** Why there is no node any more. */
+  #failed: TimeCoinError | null = null;
+  /** Hear of states that the Worker cannot tell. */
+  #states = new Set<(state: State) => void>();
+  readonly #pinger: ReturnType<typeof setInterval>;
+  #n = 0;
+
+  constructor(setup: Setup) {
+    this.#setup = setup;
+    this.ready = new Promise((resolve, reject) => {
+      this.#begin = resolve;
+      this.#refuse = reject;
+    });
+    // Whoever does not wait for it hears of the failure by the state.
+    this.ready.catch(() => undefined);
+    this.#pinger = setInterval(this.#ping, PING_MS);
+    for (const [target, event] of WAKING) target().addEventListener(event, this.#wake);
+    this.#launch();
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  async call<M extends keyof Methods>(method: M, params: Methods[M]['params'], signal?: AbortSignal): Promise<Methods[M]['answer']> {
+    return read<Methods[M]['answer']>(await this.ask(method, params, signal));
+  }
+
+  /** The text of an answer, whatever the method. */
+  ask(method: string, params: object, signal?: AbortSignal): Promise<string> {
+    return new Promise((resolve, reject) => {
+      if (this.#failed !== null) return reject(this.#failed);
+      if (signal?.aborted) return reject(signal.reason);
+      const id = this.#next++;
+      const aborted = (): void => {
+        if (this.#open.delete(id)) this.#send({ t: 'cancel', id });
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', aborted, { once: true });
+      const settle =
+        <T>(then: (value: T) => void) =>
+        (value: T): void => {
+          signal?.removeEventListener('abort', aborted);
+          then(value);
+        };
+      const request = { t: 'call', id, method, params: JSON.stringify(params) } as const;
+      const call: Call = { kind: 'call', request, resolve: settle(resolve), reject: settle(reject), sent: false, once: ONCE.includes(method) };
+      this.#open.set(id, call);
+      this.#issue(call);
+    });
+  }
+
+  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], keep: 'latest' | 'all'): AsyncIterable<Topics[T]['news']> {
+    type News = Topics[T]['news'];
+    return stream<News>(keep, ({ push, end }) => {
+      const id = this.#next++;
+      const request = { t: 'open', id, topic, params: JSON.stringify(params) } as const;
+      const subscription: Subscription = { kind: 'subscription', request, push: (text) => push(JSON.parse(text) as News), end };
+      const own = topic === 'state' ? (push as (state: State) => void) : null;
+      if (own !== null) {
+        this.#states.add(own);
+        own(this.#failed === null ? { kind: 'starting' } : stateOf(this.#failed));
+      }
+      if (this.#failed !== null && own === null) queueMicrotask(() => end(this.#failed ?? undefined));
+      this.#open.set(id, subscription);
+      this.#issue(subscription);
+      return () => {
+        if (own !== null) this.#states.delete(own);
+        if (this.#open.delete(id)) this.#send({ t: 'shut', id });
+      };
+    });
+  }
+
+  /** Ends the Worker; everything open fails. */
+  close(): void {
+    this.#give(failure('closed', 'The node was closed by the page.'), false);
+    for (const [target, event] of WAKING) target().removeEventListener(event, this.#wake);
+  }
+
+  #launch(): void {
+    this.#unanswered = 0;
+    this.#born = performance.now();
+    let worker: Worker;
+    try {
+      worker = this.#setup.start();
+    } catch (thrown) {
+      return this.#give(failure('cannot_run_here', `The Worker cannot be started: ${words(thrown)}.`), true);
+    }
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (this.#worker === worker) this.#hear(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (this.#worker === worker) this.#replace('not_loaded', event.message || 'The Worker could not be loaded.');
+    };
+    const { name, options, wasm } = this.#setup;
+    this.#post({ t: 'start', name, options, wasm, restarts: this.#restarts });
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.t) {
+      case 'pong':
+        this.#unanswered = 0;
+        break;
+      case 'node':
+        this.#changed(message.epoch);
+        break;
+      case 'dead':
+        if (message.final) this.#give(failure(message.code, message.message), true);
+        else this.#replace(message.code, message.message);
+        break;
+      case 'done': {
+        const call = this.#open.get(message.id);
+        if (call?.kind !== 'call') break;
+        this.#open.delete(message.id);
+        call.resolve(message.text);
+        break;
+      }
+      case 'news': {
+        const subscription = this.#open.get(message.id);
+        if (subscription?.kind === 'subscription') subscription.push(message.text);
+        break;
+      }
+      case 'end': {
+        const subscription = this.#open.get(message.id);
+        if (subscription?.kind !== 'subscription') break;
+        this.#open.delete(message.id);
+        subscription.end(message.text === null ? undefined : failureOf(JSON.parse(message.text) as Failed));
+        break;
+      }
+    }
+  }
+
+  /** Another node answers from now on. */
+  #changed(epoch: string): void {
+    if (this.#epoch === epoch) return;
+    this.#lost();
+    this.#epoch = epoch;
+    this.#begin();
+    for (const one of this.#open.values()) this.#issue(one);
+  }
+
+  /** The node that had the open calls is gone. */
+  #lost(): void {
+    this.#epoch = null;
+    for (const [id, one] of this.#open) {
+      if (one.kind !== 'call' || !one.sent || !one.once) continue;
+      this.#open.delete(id);
+      one.reject(failure('restarted', 'The node was restarted while this was under way.'));
+    }
+  }
+
+  #issue(one: Call | Subscription): void {
+    if (this.#epoch === null) return;
+    if (one.kind === 'call') one.sent = true;
+    this.#post(one.request);
+  }
+
+  #send(request: Request): void {
+    if (this.#epoch !== null) this.#post(request);
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #ping = (): void => {
+    if (this.#worker === null) return;
+    if (this.#unanswered >= PINGS_MAX) return this.#replace('crashing', `The node did not answer for ${PINGS_MAX} s.`);
+    this.#unanswered += 1;
+    this.#post({ t: 'ping', n: this.#n++ });
+  };
+
+  /** The page was asleep, or the network changed. */
+  #wake = (): void => {
+    if (!document.hidden) this.#send({ t: 'wake' });
+  };
+
+  /** Ends the Worker and starts another one, unless they all fail at once. */
+  #replace(code: Code, why: string): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#lost();
+    this.#restarts += 1;
+    this.#short = performance.now() - this.#born < SHORT_MS ? this.#short + 1 : 1;
+    if (this.#short > SHORT_MAX) return this.#give(failure(code, why), true);
+    this.#show({ kind: 'starting' });
+    const wait_ms = this.#short === 1 ? 0 : RETRY_FIRST_MS * 2 ** (this.#short - 2);
+    this.#retry = setTimeout(() => this.#launch(), wait_ms);
+  }
+
+  /** There will be no node any more. */
+  #give(why: TimeCoinError, shown: boolean): void {
+    if (this.#failed !== null) return;
+    this.#failed = why;
+    clearInterval(this.#pinger);
+    clearTimeout(this.#retry);
+    const worker = this.#worker;
+    this.#worker = null;
+    worker?.postMessage({ t: 'stop' } satisfies ToWorker);
+    setTimeout(() => worker?.terminate(), GRACE_MS);
+    this.#refuse(why);
+    if (shown) this.#show(stateOf(why));
+    for (const one of this.#open.values()) {
+      if (one.kind === 'call') one.reject(why);
+      else if (shown && one.request.topic === 'state') continue;
+      else one.end(shown ? why : undefined);
+    }
+    this.#open.clear();
+  }
+
+  #show(state: State): void {
+    for (const push of this.#states) push(state);
+  }
+}
+
+/** What may mean that sockets are not what they seem. */
+const WAKING: readonly [target: () => EventTarget, event: string][] = [
+  [() => window, 'online'],
+  [() => window, 'offline'],
+  [() => window, 'pageshow'],
+  [() => document, 'visibilitychange'],
+  [() => document, 'resume'],
+];
+
+function stateOf({ code, message, advice }: TimeCoinError): State {
+  return { kind: 'failed', code, message, advice };
+}
+
+export function words(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
