@@ -6,6 +6,7 @@
 //! | `store` | IndexedDB behind the core's store |
 //! | `net` | peers over the browser's WebSockets |
 //! | `node` | the light node: following, answers, subscriptions |
+//! | `wallet` | the wallet: keys, payments, history |
 //! | `api` | the interface to pages: types, errors, and their TypeScript |
 //! | `worker` | what the Worker's JavaScript calls |
 //!
@@ -29,6 +30,7 @@ mod platform;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wallet;
 pub mod worker;
 
 use timecoin_core::hash::{from_hex, hex_to_vec};
