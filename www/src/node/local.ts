@@ -5,7 +5,7 @@ import { NodeError } from './errors';
 
 /** The chain spec that the serving node publishes beside the app. */
 async function chainSpec(base: URL): Promise<string> {
-  const response = await fetch(new URL('spec.toml', base), { cache: 'no-cache' }).catch(() => null);
+  const response = await fetch(new URL('spec.json', base), { cache: 'no-cache' }).catch(() => null);
   const spec = response?.ok === true ? await response.text() : '';
   // A host that knows no such file may answer with the app's own page.
   if (spec === '' || spec.trimStart().startsWith('<')) {
