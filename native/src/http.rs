@@ -3,6 +3,8 @@
 //! RPC and the web app are other routers, merged into [`router`]'s. Connections are bounded in all and per
 //! address; a request's head must arrive in time. What a route does with a slow body is its own affair.
 
+mod spec;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -29,6 +31,8 @@ use tracing::debug;
 use crate::health::Status;
 use crate::net::{Network, Slots, is_set, upgrade};
 use crate::tls::{Carrier, ServerTls};
+
+pub use spec::SpecFile;
 
 /// How long requests that are being answered may take when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,11 +104,15 @@ pub struct P2pState {
     pub network: Network,
     /// What `/health` answers.
     pub health: Arc<dyn Fn() -> BoxFuture<'static, (Status, serde_json::Value)> + Send + Sync>,
+    /// What `/spec.json` answers.
+    pub spec: SpecFile,
 }
 
-/// `/p2p` and `/health`; to be merged with the others.
+/// `/p2p`, `/health` and `/spec.json`; to be merged with the others.
 pub fn router(p2p: P2pState) -> Router {
-    Router::new().route("/p2p", get(open_session)).route("/health", get(health)).with_state(p2p)
+    let spec = p2p.spec.clone();
+    let spec = Router::new().route("/spec.json", get(spec::answer)).with_state(spec);
+    Router::new().route("/p2p", get(open_session)).route("/health", get(health)).with_state(p2p).merge(spec)
 }
 
 /// What is sent is what it says it is: no browser guesses otherwise.

@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::handle::{Links, NodeHandle};
 use crate::health;
-use crate::http::{self, BindError, HttpLimits, P2pState};
+use crate::http::{self, BindError, HttpLimits, P2pState, SpecFile};
 use crate::identity::{self, IdentityError};
 use crate::net::{self, NetConfig, Network};
 use crate::store::{FileStore, Options, StoreError};
@@ -149,7 +149,7 @@ pub struct Running {
     server: tokio::task::JoinHandle<()>,
 }
 
-/// Starts a node within a tokio runtime. `routes` makes what is served besides `/p2p` and `/health`.
+/// Starts a node within a tokio runtime. `routes` makes what is served besides `/p2p`, `/health` and `/spec.json`.
 ///
 /// # Errors
 /// If the data folder, the port or a key cannot be used.
@@ -251,7 +251,8 @@ pub async fn start(
         let asked = asked.clone();
         async move { health::report(&asked).await }.boxed()
     });
-    let router = http::router(P2pState { network, health }).merge(routes(&handle));
+    let spec = SpecFile::new(&config.chain.spec);
+    let router = http::router(P2pState { network, health, spec }).merge(routes(&handle));
     let asked = handle.clone();
     let server = tokio::spawn(http::serve(listener, router, config.http, config.tls, async move {
         asked.stopping().await

@@ -20,7 +20,7 @@ export const UNLOCKED = { wallet: 'unlocked' };
 
 /** Serves the build at a folder. */
 export function serveFixture(at) {
-  return serve({ root, folder: join(www, 'dist-fixture'), at, files: { 'spec.toml': 'name = "fixture"' } });
+  return serve({ root, folder: join(www, 'dist-fixture'), at, files: { 'spec.json': 'name = "fixture"' } });
 }
 
 /** Builds, serves and starts Chromium. */

@@ -26,7 +26,7 @@ inEachBrowser((name) => {
   let browser;
   before(async () => {
     await build(join(root, 'www'), ['--mode', 'fixture']);
-    server = await serve({ root, folder: join(root, 'www', 'dist-fixture'), at: '/app/', files: { 'spec.toml': 'name = "fixture"' } });
+    server = await serve({ root, folder: join(root, 'www', 'dist-fixture'), at: '/app/', files: { 'spec.json': 'name = "fixture"' } });
     browser = await launch(name);
   });
   after(async () => {

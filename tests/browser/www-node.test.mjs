@@ -152,7 +152,7 @@ test('a block, its payment, the addresses and the proof as the peer reports them
 
 test('a real receipt is checked in the page, a changed one is refused, and without a spec one can be chosen', async () => {
   const spec = join(scratch, 'devnet', 'chain.json');
-  const files = { 'spec.toml': await readFile(spec, 'utf8') };
+  const files = { 'spec.json': await readFile(spec, 'utf8') };
   const here = await serve({ root, folder: join(scratch, 'dist'), at: '/', node: `127.0.0.1:${port}`, files });
   const bare = await serve({ root, folder: join(scratch, 'dist'), at: '/', node: `127.0.0.1:${port}` });
   const page = await browser.newPage();
@@ -195,7 +195,7 @@ test('a real receipt is checked in the page, a changed one is refused, and witho
 });
 
 test('with the light node everything that has a proof is checked in the page', async () => {
-  const files = { 'spec.toml': await readFile(join(scratch, 'devnet', 'chain.json'), 'utf8') };
+  const files = { 'spec.json': await readFile(join(scratch, 'devnet', 'chain.json'), 'utf8') };
   const here = await serve({ root, folder: join(scratch, 'dist'), at: '/app/', node: `127.0.0.1:${port}`, files });
   const page = await browser.newPage();
   await page.goto(here.url);

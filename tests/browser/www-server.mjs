@@ -14,7 +14,7 @@ const KINDS = {
   '.svg': 'image/svg+xml',
   '.wasm': 'application/wasm',
   '.webmanifest': 'application/manifest+json',
-  '.toml': 'text/plain; charset=utf-8',
+  '.json': 'application/json',
 };
 
 /** How Chromium is started. */

@@ -78,10 +78,6 @@ fn set_up(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
             run(&mut install)?;
         }
     }
-    if extent == Extent::Full && !is_on_path("geckodriver") {
-        println!("set-up: building geckodriver, which Debian has no package of (some minutes)");
-        run(&mut workspace.cargo(["install", "geckodriver", "--locked", "--quiet"]))?;
-    }
     node_modules(&workspace.root.join("www"))
 }
 

@@ -2,6 +2,7 @@ use futures::FutureExt;
 use timecoin_core::hash::ChainId;
 use timecoin_core::keys::SecretKey;
 use timecoin_core::peer::handshake::Role;
+use timecoin_core::spec::ChainSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
@@ -27,7 +28,8 @@ fn routes() -> Router {
         sleep(Duration::from_millis(300)).await;
         "done"
     });
-    router(P2pState { network, health }).merge(Router::new().route("/slow", slow))
+    let spec = SpecFile::new(&ChainSpec::built_in("test").unwrap());
+    router(P2pState { network, health, spec }).merge(Router::new().route("/slow", slow))
 }
 
 async fn start(limits: HttpLimits) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
@@ -58,6 +60,38 @@ async fn health_answers_json_and_the_rest_is_not_found() {
     let answer =
         exchange(address, b"GET /../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_chain_spec_is_a_guarded_file_that_readers_of_specs_take() {
+    let (address, _stop, _) = start(HttpLimits::default()).await;
+    let get = async |method: &str, header: &str| {
+        let request = format!("{method} /spec.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
+        let answer = exchange(address, request.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_ascii_lowercase(), body.to_owned())
+    };
+    let (head, body) = get("GET", "").await;
+    assert_eq!(ChainSpec::from_json(&body), Ok(ChainSpec::built_in("test").unwrap()));
+    for line in [
+        "http/1.1 200",
+        "content-type: application/json",
+        "cache-control: no-cache",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "content-security-policy: default-src 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(head.contains(line), "{line} in {head}");
+    }
+    assert!(!head.contains("access-control"), "other sites bring their own: {head}");
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    let (again, nothing) = get("GET", &format!("If-None-Match: {tag}\r\n")).await;
+    assert!(again.starts_with("http/1.1 304") && nothing.is_empty(), "{again}");
+    let (head, nothing) = get("HEAD", "").await;
+    assert!(head.starts_with("http/1.1 200") && nothing.is_empty(), "{head}");
+    let (refused, _) = get("POST", "").await;
+    assert!(refused.starts_with("http/1.1 405"), "{refused}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{FutureExt, SinkExt, StreamExt};
 use timecoin_core::hash::{ChainId, Tag};
 use timecoin_core::peer::handshake::{HANDSHAKE_SIZE_MAX, Refusal};
+use timecoin_core::spec::ChainSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -15,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
 use crate::health::Status;
-use crate::http::{HttpLimits, P2pState, bind, router, serve};
+use crate::http::{HttpLimits, P2pState, SpecFile, bind, router, serve};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -42,7 +43,8 @@ impl Node {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let health = Arc::new(|| async { (Status::Ready, serde_json::Value::Null) }.boxed());
-        let routes = router(P2pState { network: network.clone(), health });
+        let spec = ChainSpec::built_in("dev").unwrap();
+        let routes = router(P2pState { network: network.clone(), health, spec: SpecFile::new(&spec) });
         tokio::spawn(serve(listener, routes, http, None, std::future::pending()));
         Self { network, events, address }
     }

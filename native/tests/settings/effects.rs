@@ -52,8 +52,18 @@ async fn chain() {
     let place = Place::new();
     let node = place.start("ours", "").await;
     assert_eq!(node.call("getblockchaininfo", json!([])).await["name"], "devnet");
+    publishes_what_spec_show_prints(&node, &place.path("chain.json")).await;
     let node = place.start("built-in", "chain = 'test'\n").await;
     assert_eq!(node.call("getblockchaininfo", json!([])).await["network"], "test");
+    publishes_what_spec_show_prints(&node, Path::new("test")).await;
+}
+
+async fn publishes_what_spec_show_prints(node: &Node, chain: &Path) {
+    let (status, head, body) = node.get("/spec.json", "Host: any.example\r\n").await.unwrap();
+    assert!(status == 200 && head.contains("content-type: application/json"), "{status} {head}");
+    let show =
+        Command::new(env!("CARGO_BIN_EXE_timecoin")).args(["spec", "show"]).arg(chain).output().unwrap();
+    assert_eq!(body, String::from_utf8(show.stdout).unwrap());
 }
 
 async fn data() {

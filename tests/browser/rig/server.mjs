@@ -11,7 +11,6 @@ export const TYPES = {
   ".js": "text/javascript",
   ".json": "application/json",
   ".mjs": "text/javascript",
-  ".toml": "text/plain; charset=utf-8",
   ".wasm": "application/wasm",
 };
 export const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:";

@@ -1,24 +1,17 @@
-// Firefox and WebKitGTK through the WebDriver protocol, each by its own driver program.
+// Firefox and WebKitGTK, each by what its remote control understands: Marionette, and WebDriver through Selenium.
 
 import { writeFile } from "node:fs/promises";
 
+import { startFirefox } from "./marionette.mjs";
 import { Builder } from "./packages.mjs";
 import { end, freePort, ready, start } from "./processes.mjs";
 
-const FIREFOX = "/usr/bin/firefox-esr";
 const WEBKIT = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 const SCRIPT_MS = 600_000;
 
 /** Starts Firefox; with `profile`, on a folder that outlives it. */
 export async function launchFirefox({ profile } = {}) {
-  const server = start("geckodriver", ["--host", "127.0.0.1", "--port", "0"]);
-  const port = await ready(server, ({ output }) => output.match(/Listening on 127\.0\.0\.1:(\d+)/)?.[1] ?? null);
-  const options = {
-    binary: FIREFOX,
-    args: ["-headless", ...(profile === undefined ? [] : ["-profile", profile])],
-    prefs: { "datareporting.policy.dataSubmissionEnabled": false, "app.update.disabledForTesting": true },
-  };
-  return session("firefox", port, { browserName: "firefox", "moz:firefoxOptions": options }, [server]);
+  return session("firefox", await startFirefox(profile));
 }
 
 /** Starts WebKitGTK's MiniBrowser on a display of its own. Its profile always ends with it. */
@@ -36,19 +29,32 @@ export async function launchWebkit() {
   await ready(server, status);
   const options = { binary: WEBKIT, args: ["--automation"] };
   const wanted = { browserName: "MiniBrowser", "webkitgtk:browserOptions": options };
-  return session("webkit", port, wanted, [server, display]);
+  const finish = async () => {
+    for (const running of [server, display]) await end(running);
+  };
+  const builder = new Builder().disableEnvironmentOverrides().usingServer(`http://127.0.0.1:${port}`);
+  const driver = await builder.withCapabilities(wanted).build().catch(async (error) => {
+    await finish();
+    throw error;
+  });
+  return session("webkit", {
+    setScriptTimeout: (script) => driver.manage().setTimeouts({ script }),
+    getWindowHandle: () => driver.getWindowHandle(),
+    getAllWindowHandles: () => driver.getAllWindowHandles(),
+    switchToWindow: (handle) => driver.switchTo().window(handle),
+    switchToNewWindow: () => driver.switchTo().newWindow("window"),
+    get: (url) => driver.get(url),
+    executeAsyncScript: (script) => driver.executeAsyncScript(script),
+    takeScreenshot: () => driver.takeScreenshot(),
+    close: () => driver.close(),
+    async quit() {
+      await driver.quit().catch(() => {});
+      await finish();
+    },
+  });
 }
 
-async function session(name, port, wanted, processes) {
-  const builder = new Builder().disableEnvironmentOverrides().usingServer(`http://127.0.0.1:${port}`);
-  let driver;
-  try {
-    driver = await builder.withCapabilities(wanted).build();
-    await driver.manage().setTimeouts({ script: SCRIPT_MS });
-  } catch (error) {
-    for (const running of processes) await end(running);
-    throw error;
-  }
+async function session(name, driver) {
   // WebDriver has one current window for all callers, so calls take turns.
   let turn = Promise.resolve();
   const inTurn = (work) => {
@@ -58,7 +64,14 @@ async function session(name, port, wanted, processes) {
   };
   // A browser starts with one empty window: the first page takes it, and the last leaves it, for the session ends
   // with its last window.
-  const idle = [await driver.getWindowHandle()];
+  const begin = async () => {
+    await driver.setScriptTimeout(SCRIPT_MS);
+    return [await driver.getWindowHandle()];
+  };
+  const idle = await begin().catch(async (error) => {
+    await driver.quit();
+    throw error;
+  });
   const leave = async (handle) => {
     if ((await driver.getAllWindowHandles()).length > 1) return driver.close();
     await driver.get("about:blank");
@@ -69,26 +82,23 @@ async function session(name, port, wanted, processes) {
     open: (url) =>
       inTurn(async () => {
         let handle = idle.pop();
-        await driver.switchTo().window(handle ?? (await driver.getAllWindowHandles())[0]);
+        await driver.switchToWindow(handle ?? (await driver.getAllWindowHandles())[0]);
         if (handle === undefined) {
           // Tabs would hide each other.
-          await driver.switchTo().newWindow("window");
+          await driver.switchToNewWindow();
           handle = await driver.getWindowHandle();
         }
         await driver.get(url);
         return page(driver, handle, inTurn, leave);
       }),
-    async close() {
-      await driver.quit().catch(() => {});
-      for (const running of processes) await end(running);
-    },
+    close: () => driver.quit(),
   };
 }
 
 function page(driver, handle, inTurn, leave) {
   const here = (work) =>
     inTurn(async () => {
-      await driver.switchTo().window(handle);
+      await driver.switchToWindow(handle);
       return work();
     });
   return {
