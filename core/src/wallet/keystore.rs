@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::codec::encode;
 use crate::hash::{from_hex, hex_to_vec, to_hex};
+use crate::json;
 
 /// The file format's version.
 const VERSION: u32 = 1;
@@ -183,20 +184,14 @@ impl Keystore {
 
     /// [`Self::from_json`] with caps of the host's own, where it has less memory to give than [`KdfCost::MAX`].
     pub fn from_json_within(text: &str, max: KdfCost) -> Result<Self, KeystoreError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u64,
-        }
         if text.len() > FILE_SIZE_MAX {
             return Err(KeystoreError::Malformed);
         }
-        let Versioned { version: found } =
-            serde_json::from_str(text).map_err(|_| KeystoreError::Malformed)?;
+        let found = json::version(text).ok_or(KeystoreError::Malformed)?;
         if found != u64::from(VERSION) {
             return Err(KeystoreError::UnsupportedVersion { found });
         }
-        let File { kdf, cipher, ciphertext, .. } =
-            serde_json::from_str(text).map_err(|_| KeystoreError::Malformed)?;
+        let File { kdf, cipher, ciphertext, .. } = json::read(text).map_err(|_| KeystoreError::Malformed)?;
         let Kdf { memory_kib, passes, lanes, salt, .. } = kdf;
         let cost = KdfCost { memory_kib, passes, lanes };
         cost.params(max)?;

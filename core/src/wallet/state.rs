@@ -12,6 +12,7 @@ use super::coins::Spendable;
 use super::scan::{ChangeSet, Coverage, HistoryEntry, Scanner};
 use crate::amount::Amount;
 use crate::hash::{ChainId, Owner};
+use crate::json;
 use crate::lock::{Lock, LockError};
 use crate::spec::Rules;
 use crate::state::registry::{Registry, Status, masternode_id};
@@ -151,16 +152,12 @@ impl WalletState {
 
     /// Reads a file's text, which must be of chain `expected`.
     pub fn from_json(text: &str, expected: ChainId) -> Result<Self, WalletStateError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u64,
-        }
-        let malformed = |error: serde_json::Error| WalletStateError::Malformed(error.to_string());
-        let Versioned { version: found } = serde_json::from_str(text).map_err(malformed)?;
+        let found = json::version(text)
+            .ok_or_else(|| WalletStateError::Malformed("it names no version".to_owned()))?;
         if found != u64::from(VERSION) {
             return Err(WalletStateError::UnsupportedVersion { found });
         }
-        let file: File = serde_json::from_str(text).map_err(malformed)?;
+        let file: File = json::read(text).map_err(|error| WalletStateError::Malformed(error.to_string()))?;
         if file.chain != expected {
             return Err(WalletStateError::WrongChain { expected, found: file.chain });
         }

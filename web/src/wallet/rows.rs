@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use timecoin_core::codec::{Wire, decode, encode};
 use timecoin_core::driver::scan_all;
@@ -66,15 +67,12 @@ impl Secrets {
     }
 
     fn read(row: &[u8], chain: ChainId) -> Result<Self, WalletError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u64,
-        }
-        let Versioned { version: found } = serde_json::from_slice(row).map_err(|_| WalletError::Damaged)?;
+        let row = core::str::from_utf8(row).map_err(|_| WalletError::Damaged)?;
+        let found = timecoin_core::json::version(row).ok_or(WalletError::Damaged)?;
         if found != VERSION {
             return Err(WalletError::Newer { found });
         }
-        let row: WalletRow = serde_json::from_slice(row).map_err(|_| WalletError::Damaged)?;
+        let row: WalletRow = read(row.as_bytes()).ok_or(WalletError::Damaged)?;
         if row.chain != chain {
             return Err(WalletError::OtherChain { found: row.chain });
         }
@@ -137,6 +135,10 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data is JSON")
 }
 
+fn read<T: DeserializeOwned>(row: &[u8]) -> Option<T> {
+    timecoin_core::json::read(core::str::from_utf8(row).ok()?).ok()
+}
+
 /// A wallet as its rows have it.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -158,17 +160,16 @@ pub(super) async fn load<W: Store>(store: &W, chain: ChainId) -> Result<Option<L
     let row = |key: &[u8]| view.row(Table::Meta, key).map(AsRef::<[u8]>::as_ref);
     let Some(secrets) = row(WALLET) else { return Ok(None) };
     let secrets = Secrets::read(secrets, chain)?;
-    let list = row(LABELS).and_then(|row| serde_json::from_slice::<Vec<(Owner, String)>>(row).ok());
+    let list = row(LABELS).and_then(|row| read::<Vec<(Owner, String)>>(row));
     let labels = list.unwrap_or_default().into_iter().collect();
     let payments = decoded::<Outgoing, W>(store, Table::Mempool).await?;
     let state = row(STATE).and_then(|row| core::str::from_utf8(row).ok());
     let state = state.and_then(|text| WalletState::from_json(text, chain).ok());
-    let coverage = row(COVERAGE).and_then(|row| serde_json::from_slice::<Coverage>(row).ok());
+    let coverage = row(COVERAGE).and_then(|row| read::<Coverage>(row));
     let (mut state, mut written) = (state.zip(coverage), Written::default());
     if let Some((state, coverage)) = &mut state {
         let rows = scan_rows(store, Table::Activity).await?;
-        let entries: Option<Vec<HistoryEntry>> =
-            rows.iter().map(|row| serde_json::from_slice(row).ok()).collect();
+        let entries: Option<Vec<HistoryEntry>> = rows.iter().map(|row| read(row)).collect();
         match entries {
             Some(entries) => state.recall(entries),
             None => return Ok(Some(Loaded { secrets, labels, state: None, written, payments })),
