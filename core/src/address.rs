@@ -71,7 +71,7 @@ pub enum AddressError {
     #[error("not an address: copy it again, from the prefix to the last character")]
     Malformed,
     /// Upper and lower case mixed.
-    #[error("an address is all lower case or all upper case")]
+    #[error("an address is all lower case or all upper case: copy it again")]
     MixedCase,
     /// The checksum is wrong: a character was changed, dropped or swapped.
     #[error("damaged address: a character is wrong; copy it again")]
@@ -80,7 +80,9 @@ pub enum AddressError {
     #[error("not a TimeCoin address: those begin with time1, ttime1 or dtime1")]
     UnknownPrefix,
     /// Right in itself, but for another network.
-    #[error("an address of the {found} network, where one of the {expected} network is needed")]
+    #[error(
+        "an address of the {found} network, where one of the {expected} network is needed: ask for another"
+    )]
     WrongNetwork {
         /// The network in use.
         expected: Network,
@@ -88,10 +90,10 @@ pub enum AddressError {
         found: Network,
     },
     /// Made by newer software.
-    #[error("address version {0} is newer than this software")]
+    #[error("address version {0} is newer than this software: use a newer program")]
     UnknownVersion(u8),
     /// Too much or too little inside.
-    #[error("an address holds {PAYLOAD_SIZE} bytes, this one {found}")]
+    #[error("an address holds {PAYLOAD_SIZE} bytes, this one {found}: copy it again")]
     Length {
         /// Bytes found.
         found: usize,

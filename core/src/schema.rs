@@ -264,7 +264,7 @@ pub enum RowError {
         found: u32,
     },
     /// The rows of another chain.
-    #[error("the store holds chain {found}, not {expected}")]
+    #[error("the store holds chain {found}, not {expected}: name that chain, or another data folder")]
     Chain {
         /// Chain found.
         found: ChainId,

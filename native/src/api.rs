@@ -50,8 +50,8 @@ pub struct FinalBlock {
     pub view: u64,
     /// How many transactions it has.
     pub transactions: u64,
-    /// From the first sight of its proposal to finality, at that node.
-    pub elapsed_ms: u64,
+    /// From the first sight of its proposal to finality, at that node; none where that was not listened to.
+    pub elapsed_ms: Option<u64>,
 }
 
 impl Api {
@@ -145,6 +145,18 @@ impl Api {
         })
     }
 
+    /// A block that is final.
+    ///
+    /// # Errors
+    /// If the node does not have it, or does not answer.
+    pub async fn block(&self, height: u64) -> Result<FinalBlock, ClientError> {
+        let answer = self.0.call("getblock", json!([height])).await?;
+        let form = || ClientError::Form { method: "getblock" };
+        let view = answer["view"].as_u64().ok_or_else(form)?;
+        let transactions = answer["transactions"].as_array().ok_or_else(form)?.len() as u64;
+        Ok(FinalBlock { height, view, transactions, elapsed_ms: None })
+    }
+
     /// The blocks that become final from now on.
     ///
     /// # Errors
@@ -169,7 +181,7 @@ impl Api {
                         height: number("height")?,
                         view: number("view")?,
                         transactions: number("transactions")?,
-                        elapsed_ms: number("elapsed_ms")?,
+                        elapsed_ms: Some(number("elapsed_ms")?),
                     })
                 })();
                 if let Some(block) = block

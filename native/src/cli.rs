@@ -165,11 +165,17 @@ pub(crate) fn start_code(error: &StartError) -> &'static str {
     match error {
         StartError::Store(error) => store_code(error),
         StartError::Restore(error) => driver_code(error),
-        StartError::Bind(BindError::InUse { .. }) => "port-in-use",
-        StartError::Bind(BindError::NotAllowed { .. }) => "port-not-allowed",
-        StartError::Bind(BindError::Unusable { .. }) => "address-unusable",
+        StartError::Bind(error) => bind_code(error),
         StartError::Identity(error) => identity_code(error),
         StartError::Thread(_) => "system",
+    }
+}
+
+pub(crate) fn bind_code(error: &BindError) -> &'static str {
+    match error {
+        BindError::InUse { .. } => "port-in-use",
+        BindError::NotAllowed { .. } => "port-not-allowed",
+        BindError::Unusable { .. } => "address-unusable",
     }
 }
 
@@ -289,5 +295,25 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// What a match arm of the sources gives as a code.
+    fn code(line: &str) -> Option<&str> {
+        let text = line.split_once("=> ").map_or(line, |(_, text)| text).trim().trim_end_matches(',');
+        let code = text.strip_prefix('"')?.strip_suffix('"')?;
+        code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-').then_some(code)
+    }
+
+    #[test]
+    fn every_code_is_in_the_table_of_the_documentation() {
+        let sources = [include_str!("cli.rs"), include_str!("wallet/error.rs"), include_str!("devnet.rs")];
+        let sources = sources.map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());
+        let given: std::collections::BTreeSet<_> =
+            sources.into_iter().flat_map(str::lines).filter_map(code).collect();
+        let document = include_str!("../../docs/CLI.md").split("## Errors").nth(1).unwrap();
+        let row = |line: &'static str| line.strip_prefix("| `")?.split('`').next();
+        let documented: Vec<_> = document.lines().filter_map(row).collect();
+        assert!(documented.is_sorted_by(|one, two| one < two));
+        assert_eq!(documented, given.into_iter().collect::<Vec<_>>());
     }
 }

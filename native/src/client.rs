@@ -45,13 +45,13 @@ pub enum ClientError {
         reason: String,
     },
     /// The connection ended before the answer.
-    #[error("the node closed the connection")]
+    #[error("the node closed the connection: see whether it still runs")]
     Closed,
     /// No answer came in time.
-    #[error("the node does not answer in time")]
+    #[error("the node does not answer in time: try again, or use another one")]
     Timeout,
     /// The node refuses the call.
-    #[error("{message} (RPC error {code}{})", data.as_ref().and_then(|data| data["code"].as_str()).map(|word| format!(", {word}")).unwrap_or_default())]
+    #[error("{message} (RPC error {code}{}){}", word(data.as_ref(), "code", ", "), word(data.as_ref(), "advice", ": "))]
     Refused {
         /// The stable code.
         code: i64,
@@ -66,6 +66,12 @@ pub enum ClientError {
         /// What was asked.
         method: &'static str,
     },
+}
+
+/// A word of a refusal, after what leads to it; nothing where there is none.
+fn word(data: Option<&Value>, name: &str, lead: &str) -> String {
+    let word = data.and_then(|data| data[name].as_str());
+    word.map(|word| format!("{lead}{word}")).unwrap_or_default()
 }
 
 type Pending = Arc<Mutex<BTreeMap<u64, oneshot::Sender<Result<Value, ClientError>>>>>;
@@ -137,6 +143,11 @@ impl Client {
         let result = result.await.unwrap_or(Err(ClientError::Timeout));
         lock(&self.pending).remove(&id);
         result
+    }
+
+    /// Returns when the connection has ended.
+    pub async fn closed(&self) {
+        self.requests.closed().await;
     }
 
     /// What the node sends unasked: the `params` of subscriptions' notifications.

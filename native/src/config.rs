@@ -19,7 +19,7 @@ use timecoin_core::spec::{ChainSpec, SpecError};
 use crate::http::HttpLimits;
 use crate::identity::{self, IdentityError};
 use crate::net;
-use crate::run::{Operator, RunConfig};
+use crate::run::{Operator, Past, RunConfig};
 use crate::store::Options;
 use crate::tls::{ServerTls, TlsError, Trust};
 
@@ -162,7 +162,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
+    #[error("cannot read {}: {}", path.display(), identity::advised(error))]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -356,14 +356,14 @@ impl Settings {
 }
 
 impl Config {
-    /// What the node runs with. The operator key is read, and from now on counts as used.
+    /// What the node runs with. The operator key is read.
     ///
     /// # Errors
     /// If the key file cannot be used.
     pub fn run_config(&self) -> Result<RunConfig, IdentityError> {
         let operator = self.operator_key.as_deref().map(|path| {
             let key = identity::read_key(path)?;
-            Ok(Operator { key, unused: identity::take_unused(path)? })
+            Ok(Operator { key, past: Past::Marked(path.to_path_buf()) })
         });
         Ok(RunConfig {
             chain: self.chain.clone(),

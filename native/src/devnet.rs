@@ -5,30 +5,40 @@
 //! | `genesis` | the chain of a new devnet |
 //! | `folder` | what a devnet keeps: chain, keys, a data folder per node |
 //! | `process` | the nodes as child processes |
+//! | `link` | connections to them that come back |
 //! | `payments` | signed payments through the nodes' RPC, timed from submission to finality |
 //! | `report` | the live table, and the lines of `--json` |
+//!
+//! A node that ends is said to have ended and not started again: whoever killed it wants to see what the others do. It
+//! may be started by hand, and takes part again.
 //!
 //! The secrets here are worth nothing: they belong to a chain that exists on this machine only.
 
 mod folder;
 mod genesis;
+mod link;
 mod payments;
 mod process;
 mod report;
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::FutureExt;
 
 use tokio::time::{interval, sleep};
 
 use crate::api::Api;
 use crate::client::{Client, ClientError};
 use crate::clock;
+use crate::http::{BindError, bind};
 
 pub use folder::{Folder, Wallet};
 pub use genesis::{Founder, spec};
+use link::Link;
 pub use payments::{Payments, Purse, Summary};
 pub use process::{NodeProcess, NodeSetup};
 use report::Report;
@@ -78,6 +88,12 @@ pub enum DevnetError {
         /// What is wrong.
         reason: String,
     },
+    /// Another program runs it.
+    #[error("the devnet in {} is running: stop it, or choose another folder with --dir", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder's devnet has another number of validators.
     #[error("{} holds a devnet of {found} validators, not {asked}: leave --validators out, or choose another folder with --dir", path.display())]
     Validators {
@@ -94,6 +110,17 @@ pub enum DevnetError {
         /// The most.
         max: u16,
     },
+    /// There are no such ports.
+    #[error("there are no {count} ports from {first} on: choose a smaller --base-port")]
+    Ports {
+        /// The first node's.
+        first: u16,
+        /// How many are needed.
+        count: u16,
+    },
+    /// A port cannot be used.
+    #[error("{0}; or choose others with --base-port")]
+    Bind(#[from] BindError),
     /// A node ended by itself.
     #[error("node {number} ended ({status}): see {}", log.display())]
     Ended {
@@ -124,8 +151,11 @@ impl DevnetError {
         match self {
             Self::Io { .. } => "system",
             Self::Folder { .. } => "devnet-folder",
+            Self::InUse { .. } => "devnet-in-use",
             Self::Validators { .. } => "devnet-validators",
             Self::Count { .. } => "devnet-count",
+            Self::Ports { .. } => "devnet-ports",
+            Self::Bind(error) => crate::cli::bind_code(error),
             Self::Ended { .. } => "devnet-node-ended",
             Self::Silent { .. } => "devnet-node-silent",
             Self::Client(error) => crate::cli::client_code(error),
@@ -144,7 +174,9 @@ impl DevnetError {
 /// If the folder cannot be used, or a node does not start or ends.
 pub async fn run(config: DevnetConfig, stop: impl Future<Output = ()>) -> Result<Summary, DevnetError> {
     let folder = Folder::open(&config.folder, config.validators)?;
-    let mut nodes = start_nodes(&config, &folder)?;
+    let _lock = folder.lock()?;
+    let ports = ports(config.base_port, folder.validators()).await?;
+    let mut nodes = start_nodes(&config, &folder, &ports)?;
     let ran = observe(&config, &folder, &mut nodes, stop).await;
     for node in &mut nodes {
         node.close();
@@ -155,14 +187,27 @@ pub async fn run(config: DevnetConfig, stop: impl Future<Output = ()>) -> Result
     ran
 }
 
-fn start_nodes(config: &DevnetConfig, folder: &Folder) -> Result<Vec<NodeProcess>, DevnetError> {
-    let ports: Vec<u16> = (0..folder.validators()).map(|number| config.base_port + number).collect();
+/// The nodes' ports, all of them free: otherwise a stranger would be taken for a node.
+async fn ports(first: u16, count: u16) -> Result<Vec<u16>, DevnetError> {
+    let end = first.checked_add(count).filter(|_| first > 0).ok_or(DevnetError::Ports { first, count })?;
+    let ports: Vec<u16> = (first..end).collect();
+    for port in &ports {
+        bind(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).await?;
+    }
+    Ok(ports)
+}
+
+fn start_nodes(
+    config: &DevnetConfig,
+    folder: &Folder,
+    ports: &[u16],
+) -> Result<Vec<NodeProcess>, DevnetError> {
     (0..folder.validators())
         .map(|number| {
             let setup = NodeSetup {
                 program: config.program.clone(),
                 web: config.web.clone(),
-                ..folder.node(number, &ports)
+                ..folder.node(number, ports)
             };
             NodeProcess::start(setup)
         })
@@ -175,11 +220,12 @@ async fn observe(
     nodes: &mut [NodeProcess],
     stop: impl Future<Output = ()>,
 ) -> Result<Summary, DevnetError> {
-    let mut apis = Vec::new();
+    let (mut links, mut height) = (Vec::new(), 0);
     for node in nodes.iter_mut() {
-        apis.push(Arc::new(connect(node).await?));
+        height = connect(node).await?.status().await?.height.max(height);
+        links.push(Arc::new(Link::keep(node.url(), |api| async { Ok(api) }.boxed()).await?));
     }
-    let mut report = Report::new(config, folder, &apis).await?;
+    let mut report = Report::new(config, folder, nodes, links, height);
     report.start()?;
     let urls: Vec<_> = nodes.iter().map(|node| node.url().to_owned()).collect();
     let payments = Payments::start(&urls, folder, config.rate).await?;
@@ -197,8 +243,10 @@ async fn observe(
             () = &mut time_is_over => break,
             block = report.block() => report.take(block)?,
             _ = draw.tick() => {
-                for node in nodes.iter_mut() {
-                    node.check()?;
+                if !report.nodes(nodes)? {
+                    for node in nodes.iter_mut() {
+                        node.check()?;
+                    }
                 }
                 report.draw(&payments).await?;
             }

@@ -14,6 +14,7 @@ use timecoin_core::peer::handshake::{PeerId, PeerInfo};
 use timecoin_core::state::ChainState;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::SignedTransaction;
+use timecoin_core::vote::Height;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::clock;
@@ -126,6 +127,16 @@ impl NodeHandle {
         });
         self.links.work.send(Work::Ask(question)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
+    }
+
+    /// The operator's word that this validator's key has signed nothing at `from` or above: ends its quarantine there.
+    ///
+    /// # Errors
+    /// If the node stopped.
+    pub async fn override_quarantine(&self, from: Height) -> Result<(), Stopped> {
+        tracing::warn!(from = from.0, "the operator ends the quarantine, and answers for it");
+        let job = Work::Job(Job::OverrideQuarantine(from), None);
+        self.links.work.send(job).await.map_err(|_| Stopped)
     }
 
     /// Everything the node notices from now on. A receiver that falls behind loses the oldest and is told.

@@ -1,8 +1,8 @@
 //! Key files: the node key of a data folder, and operator keys.
 //!
 //! A key file is the seed in hexadecimal, readable by its owner only, written whole or not at all. Beside an
-//! operator key that has never signed lies a marker, `<file>.unused`: the first start of a validator takes it
-//! away before the key can sign, so a folder without votes and without the marker means lost votes.
+//! operator key that has never signed lies a marker, `<file>.unused`: the first start of a validator that gets as
+//! far takes it away before the key can sign, so a folder without votes and without the marker means lost votes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ const FILE_SIZE_MAX: u64 = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// It cannot be read or written.
-    #[error("key file {}: {error}", path.display())]
+    #[error("key file {}: {}", path.display(), advised(error))]
     Io {
         /// The file.
         path: PathBuf,
@@ -41,8 +41,22 @@ pub enum IdentityError {
         path: PathBuf,
     },
     /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    #[error("the system gives no random bytes: try again")]
     Entropy,
+}
+
+/// What the system says of a file, and what to do.
+pub(crate) fn advised(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder: check the path".to_owned(),
+        io::ErrorKind::AlreadyExists => "it exists already: name another place".to_owned(),
+        io::ErrorKind::PermissionDenied => "not allowed: see whom it belongs to".to_owned(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full: free some space and try again".to_owned()
+        }
+        io::ErrorKind::IsADirectory => "it is a folder: name a file".to_owned(),
+        _ => format!("{error}: check the path and the disk"),
+    }
 }
 
 /// The node key of a data folder, made if there is none.
@@ -118,6 +132,14 @@ pub fn take_unused(path: &Path) -> Result<bool, IdentityError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(IdentityError::Io { path: marker, error }),
+    }
+}
+
+/// Puts the marker back: the key was not used after all. Where that fails it counts as used, which is safe.
+pub(crate) fn put_unused(path: &Path) {
+    let marker = marker(path);
+    if let Err(error) = write_new(&marker, b"") {
+        tracing::warn!(marker = %marker.display(), %error, "the operator key counts as used now");
     }
 }
 

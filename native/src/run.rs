@@ -84,7 +84,37 @@ pub struct Operator {
     /// The key.
     pub key: SecretKey,
     /// Whether it was made for this data folder and has never signed: only then may it vote at once.
-    pub unused: bool,
+    pub past: Past,
+}
+
+/// What is known of an operator key besides what the store remembers of it.
+#[derive(Clone, Debug)]
+pub enum Past {
+    /// Nothing: it may have signed.
+    Unknown,
+    /// It has never signed.
+    Unused,
+    /// What the marker beside this key file says. It is taken away when nothing else keeps the node from starting: a
+    /// port in use must not cost a new validator its first votes.
+    Marked(PathBuf),
+}
+
+impl Past {
+    /// Whether the key has never signed. From now on it may have.
+    fn take(&self) -> Result<bool, IdentityError> {
+        match self {
+            Self::Unknown => Ok(false),
+            Self::Unused => Ok(true),
+            Self::Marked(file) => identity::take_unused(file),
+        }
+    }
+
+    /// The node did not start after all: nothing was signed.
+    fn put_back(&self) {
+        if let Self::Marked(file) = self {
+            identity::put_unused(file);
+        }
+    }
 }
 
 /// Why a node does not start.
@@ -169,8 +199,14 @@ pub async fn start(
         mempool: config.mempool,
         discovery: Some(discovery(&config, &identity)?),
     };
-    let unused = config.operator.as_ref().is_some_and(|operator| operator.unused);
-    let (node, effects) = driver::restore(node_config, &store, unused, clock::now()).await?;
+    let past = config.operator.as_ref().map_or(&Past::Unknown, |operator| &operator.past);
+    let unused = past.take()?;
+    let restored = driver::restore(node_config, &store, unused, clock::now()).await;
+    let (node, effects) = restored.inspect_err(|_| {
+        if unused {
+            past.put_back();
+        }
+    })?;
     let (network, events) = Network::new(NetConfig {
         identity,
         chain: config.chain.id,

@@ -29,7 +29,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Carrier for S {}
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
+    #[error("cannot read {}: {}", path.display(), crate::identity::advised(error))]
     Unreadable {
         /// Which.
         path: PathBuf,

@@ -39,6 +39,7 @@ inEachBrowser((name) => {
   const broken = (how) => page.evaluate((how) => window.breakWorker(how), how);
   const restarts = async () => (await call(page, "info")).restarts;
   const problem = async () => (await call(page, "info")).storage.problem;
+  const untilProblem = (code) => until(page, async (code) => ((await window.node.info()).storage.problem?.code ?? null) === code, code);
   /** Heads go on after now. */
   const headsGoOn = async () => {
     const seen = await page.evaluate(() => window.newest("heads").height);
@@ -116,12 +117,11 @@ inEachBrowser((name) => {
 
   test("a full disk stops nothing, and is over when there is room", async () => {
     await broken("full");
+    await untilProblem("store-quota");
     await headsGoOn();
-    assert.equal((await problem())?.code, "store-quota");
     assert.equal((await call(page, "balance", devnet.demo)).verified, true);
     await broken("room");
-    await headsGoOn();
-    assert.equal(await problem(), null);
+    await untilProblem(null);
   });
 
   test("a store deleted under it is begun anew, and it says so", async () => {
@@ -134,10 +134,10 @@ inEachBrowser((name) => {
         }),
     );
     assert.equal(deleted, "deleted");
-    await headsGoOn();
-    await headsGoOn();
-    assert.equal((await problem())?.code, "store-deleted");
+    await untilProblem("store-deleted");
     const { height } = await call(page, "head");
+    await headsGoOn();
+    await headsGoOn();
     // The new one has what the old one had.
     await page.goto(`${server.url}/node.html`);
     await until(page, () => window.ready === true);
@@ -152,8 +152,8 @@ inEachBrowser((name) => {
       await browser.limitStorage(elsewhere.url, 1);
       try {
         page = await openNode(browser, elsewhere, { spec: devnet.spec, peers: devnet.peers });
+        await untilProblem("store-quota");
         await headsGoOn();
-        assert.equal((await problem())?.code, "store-quota");
         assert.equal((await attempt(page, "balance", devnet.demo)).value.verified, true);
       } finally {
         await browser.limitStorage(elsewhere.url, null);

@@ -67,7 +67,7 @@ inEachBrowser((name) => {
     const coins = await call(page, "coins", devnet.demo);
     checkAnswer(coins);
     assert.equal(coins.value.length, balance.value.coins);
-    const { amount } = await devnet.rpc("getbalance", { address: devnet.demo });
+    const { balance: amount } = await devnet.rpc("getbalance", { address: devnet.demo });
     assert.equal(balance.value.amount, amount);
     assert.ok(coins.value.every(({ address }) => address === devnet.demo));
     const { code, advice, retry } = await attempt(page, "balance", devnet.demo.replace(/..$/, "qq"));

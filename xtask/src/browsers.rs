@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup;
-use crate::test::Extent;
+use crate::test::{self, Extent};
 use crate::web;
 use crate::workspace::{Failure, Workspace, run, test_files};
 
@@ -35,12 +35,17 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     set_up(workspace, extent)?;
     let module = build(workspace)?;
     web::package(workspace)?;
+    test::build(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-concurrency=1", "--test-timeout=900000", "--test-reporter=spec"])
         .args(files);
     node.current_dir(&workspace.root).env("TIMECOIN_MODULE", module);
     node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+    for (variable, program) in [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar")] {
+        let program = workspace.target.join("debug").join(program);
+        node.env(variable, program.with_extension(std::env::consts::EXE_EXTENSION));
+    }
     if extent == Extent::Fast {
         node.env("TIMECOIN_BROWSERS", "chromium");
     }

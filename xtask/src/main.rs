@@ -5,6 +5,7 @@
 
 mod browsers;
 mod programs;
+mod reproducible;
 mod setup;
 mod test;
 mod tidy;
@@ -30,6 +31,7 @@ Usage: cargo xtask COMMAND
   browsers [--fast]      the tests in Chromium, Firefox and WebKit; --fast: in Chromium alone
   wasm                   build the WebAssembly modules and run their tests under Node
   web                    build the npm package, `web/`, and the app, `www/`
+  reproducible           build every module of the package in two folders, and compare
 ";
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
         ("tidy", []) => tidy::run(&workspace),
         ("wasm", []) => wasm::test(&workspace),
         ("web", []) => web::build(&workspace),
+        ("reproducible", []) => reproducible::test(&workspace, reproducible::Payloads::All),
         _ => Err(Failure::Usage),
     }
 }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::workspace::{Failure, Workspace, run};
-use crate::{browsers, setup, tidy, wasm, web};
+use crate::{browsers, reproducible, setup, tidy, wasm, web};
 
 /// How much is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,19 +41,21 @@ const STEPS: &[Step] = &[
         },
     },
     Step { name: "docs", run: |workspace, _| docs(workspace) },
-    // Tests start our programs, which `cargo test` alone does not build. The runner itself is built and tested alone,
-    // as the alias builds it: in one selection with the others its dependencies would be compiled a second time.
-    Step {
-        name: "build",
-        run: |workspace, _| cargo(workspace, "build --workspace --exclude xtask --bins --tests"),
-    },
+    Step { name: "build", run: |workspace, _| build(workspace) },
     Step {
         name: "tests",
-        run: |workspace, _| cargo(workspace, "test --workspace --exclude xtask --no-fail-fast"),
+        // Not `--doc`: tidy sees to it that there is nothing to run, and looking for it reads every crate once more.
+        run: |workspace, _| {
+            cargo(workspace, "test --workspace --exclude xtask --lib --bins --tests --no-fail-fast")
+        },
     },
-    Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask") },
+    Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask --bins") },
     Step { name: "simulator", run: simulator },
     Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
+    Step {
+        name: "reproducible",
+        run: |workspace, _| reproducible::test(workspace, reproducible::Payloads::Smallest),
+    },
     Step { name: "bundlers", run: |workspace, _| web::test_bundlers(workspace) },
     Step { name: "browsers", run: browsers::test },
 ];
@@ -88,6 +90,14 @@ fn row(name: &str, took: Duration, outcome: &Result<(), Failure>) -> String {
         Ok(()) => format!("  ok     {seconds:7.1} s  {name}"),
         Err(failure) => format!("  FAILED {seconds:7.1} s  {name}: {failure}"),
     }
+}
+
+/// Programs and tests, as every step needs them: tests start our programs, which `cargo test` alone does not build.
+///
+/// Always this selection: which features the dependencies have depends on what is built together, and what is built with
+/// other features is built once more. So the runner itself is built and tested alone, as the alias builds it.
+pub(crate) fn build(workspace: &Workspace) -> Result<(), Failure> {
+    cargo(workspace, "build --workspace --exclude xtask --bins --tests")
 }
 
 fn cargo(workspace: &Workspace, line: &str) -> Result<(), Failure> {

@@ -87,7 +87,7 @@ fn facts(generated: &Path) -> Result<String, Failure> {
     let mut source = String::from("/** What `cargo xtask web` made; the hash is of the `.wasm` file. */\n");
     for (name, module) in MODULES {
         let payload = read(&generated.join(module.name() + "_bg.wasm"))?;
-        let hash: String = Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = sha256(&payload);
         source += &format!(
             "export const {name} = {{\n  version: '{}',\n  wasm_sha256: '{hash}',\n  bytes: {},\n}};\n",
             env!("CARGO_PKG_VERSION"),
@@ -95,6 +95,11 @@ fn facts(generated: &Path) -> Result<String, Failure> {
         );
     }
     Ok(source)
+}
+
+/// The hash of a payload, in hexadecimal.
+pub(crate) fn sha256(payload: &[u8]) -> String {
+    Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Puts what was generated into the package: payloads beside the entries, the rest where the entries import it.

@@ -60,6 +60,24 @@ pub(crate) enum Failure {
     /// The JavaScript side of the wasm module could not be generated.
     #[error("wasm-bindgen: {0}")]
     Bindgen(Box<dyn Error + Send + Sync>),
+    /// Two builds of one module are not the same.
+    #[error("{module} is another one when it is built elsewhere: {one} and {other}")]
+    Differs {
+        /// Which.
+        module: String,
+        /// The hash of one build.
+        one: String,
+        /// The hash of the other.
+        other: String,
+    },
+    /// A payload holds the name of a folder of this machine.
+    #[error("{module} tells where it was built: {place}")]
+    Tells {
+        /// Which.
+        module: String,
+        /// What it tells.
+        place: String,
+    },
     /// The sources break rules; each was printed.
     #[error("{0} violation(s) of the rules above")]
     Untidy(usize),
@@ -88,6 +106,11 @@ impl Workspace {
         // <target>/debug/xtask
         let target = executable.ancestors().nth(2).ok_or(Failure::NotUnderCargo)?.to_path_buf();
         Ok(Self { root, target, cargo })
+    }
+
+    /// The same Cargo for another folder.
+    pub(crate) fn at(&self, root: PathBuf, target: PathBuf) -> Self {
+        Self { root, target, cargo: self.cargo.clone() }
     }
 
     /// A Cargo command in the root folder, with the output folder pinned so that its results are found.

@@ -9,7 +9,8 @@
 //! signs nothing at a height it could have voted in. While quarantined it listens for its own key first.
 //! A vote by its key that cannot be its own former self's stops it for good: the key is in use elsewhere.
 //!
-//! Trap: if more than a third of the weight is quarantined at once, the open height is never decided; then only
+//! Trap: if a third of the weight or more is quarantined at once, the rest is no quorum (strictly more than two thirds)
+//! and the open height is never decided: one of three equal validators is enough for that. Then only
 //! [`Signer::override_quarantine`] resumes, and the operator answers for it.
 
 use std::collections::BTreeMap;
@@ -158,6 +159,15 @@ impl Signer {
     pub fn restore(&mut self, records: impl IntoIterator<Item = SignRecord>) {
         for record in records {
             self.remember(record);
+        }
+    }
+
+    /// The certificate of the store's own newest block, after a restart. A vote of ours in it is remembered also where a
+    /// crash came after the block was written and before the vote was: a store that has the block is no older copy.
+    pub fn restore_certificate(&mut self, certificate: &Certificate, set: &ValidatorSet) {
+        let me = set.index_of(&self.public).filter(|_| self.memory != SignerMemory::Missing);
+        if let Some(vote) = certificate.votes().find(|vote| Some(vote.validator) == me) {
+            self.remember(SignRecord { vote, locked: None, valid: None });
         }
     }
 

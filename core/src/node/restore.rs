@@ -70,7 +70,9 @@ pub enum RestoreError {
     #[error(transparent)]
     Row(#[from] RowError),
     /// The node had stopped at a fork; the evidence is in the store.
-    #[error("the node stopped at a fork and must not go on: two conflicting certificates are in the store")]
+    #[error(
+        "the node stopped at a fork and must not go on: two conflicting certificates are in the store, which proves who is guilty: keep it, and ask the other operators"
+    )]
     Forked,
 }
 
@@ -174,6 +176,7 @@ impl Node {
         let records = self.own_records(stored);
         if let Some(signer) = &mut self.signer {
             if let Some(certificate) = self.certificate.as_deref() {
+                signer.restore_certificate(certificate, &self.state.signers);
                 signer.observe_certificate(certificate, &self.state.signers);
             }
             signer.observe_height(self.state.height().next());
@@ -208,7 +211,7 @@ impl Node {
                 self.evidence.insert(*verified.evidence(), verified);
             }
         }
-        step.jobs.push(Job::Restore(self.pending(stored)));
+        step.jobs.push(Job::Restore(self.pending(stored, &mut step.batch)));
         let open = self.state.height().next();
         let open_records = records.into_iter().filter(|record| record.vote.data.height == open).collect();
         self.start_height(now, open_records, &mut step);
@@ -228,13 +231,21 @@ impl Node {
         records.into_iter().map(|(_, record)| record).collect()
     }
 
-    fn pending(&self, stored: &StoredNode) -> Vec<Arc<VerifiedTransaction>> {
+    /// The pending transactions of the rows. What is none any more, under other rules, has no row any more either.
+    fn pending(&self, stored: &StoredNode, batch: &mut Batch) -> Vec<Arc<VerifiedTransaction>> {
         let rules = self.chain.spec.consensus.rules(self.state.height().next());
         let limits = rules.transaction_limits();
-        let decoded = stored.mempool.iter().filter_map(|(_, value)| decode::<SignedTransaction>(value).ok());
-        let verified =
-            decoded.filter_map(|signed| VerifiedTransaction::verify(signed, &self.chain.id, &limits).ok());
-        verified.map(Arc::new).collect()
+        let mut pending = Vec::with_capacity(stored.mempool.len());
+        for (key, value) in &stored.mempool {
+            let signed = decode::<SignedTransaction>(value).ok();
+            let verified =
+                signed.and_then(|signed| VerifiedTransaction::verify(signed, &self.chain.id, &limits).ok());
+            match verified.filter(|verified| verified.txid().as_bytes()[..] == key[..]) {
+                Some(verified) => pending.push(Arc::new(verified)),
+                None => batch.delete(Table::Mempool, key.clone()),
+            }
+        }
+        pending
     }
 }
 

@@ -11,6 +11,7 @@ use futures::executor::block_on;
 use super::*;
 use crate::address::Network;
 use crate::amount::Amount;
+use crate::codec::encode;
 use crate::driver;
 use crate::hash::{Hash, TxId};
 use crate::keys::SecretKey;
@@ -20,8 +21,9 @@ use crate::message::{Message, MessageKind};
 use crate::peer::book::Dial;
 use crate::peer::handshake::{Origin, PeerInfo, Role};
 use crate::peer::record::{AddressPolicy, PeerRecord};
+use crate::rows::{Batch, Table};
 use crate::spec::{ChainSpec, ConsensusSpec, GenesisMasternode, Rules, RulesFrom};
-use crate::store::{MemoryStore, Store as _};
+use crate::store::{MemoryStore, Range, Store as _};
 use crate::transaction::{
     Action, Class, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Tier, Transaction, sign,
 };
@@ -364,6 +366,28 @@ fn the_same_state_after_a_restart() {
     world.connect_all();
     let height = world.heights()[0];
     world.run(|world| world.heights().iter().all(|now| *now > height));
+}
+
+/// They stayed for ever: nothing that removes a pending transaction knew of them.
+#[test]
+fn pending_rows_that_cannot_be_taken_up_are_removed() {
+    let mut world = World::alone(4, false);
+    let coin = genesis_coin(&world.chain);
+    let paid = payment(&world.chain, 200, coin, 201, 5_000_000, world.now);
+    let txid = paid.transaction.id();
+    let mut forged = payment(&world.chain, 200, coin, 202, 6_000_000, world.now);
+    forged.witnesses[0].signatures[0].signature.0[9] ^= 1;
+    world.submit(0, paid);
+    let store = world.nodes[0].1.clone();
+    let mut batch = Batch::default();
+    batch.put(Table::Mempool, *forged.transaction.id().as_bytes(), encode(&forged));
+    batch.put(Table::Mempool, [7; 32], b"nothing".to_vec());
+    block_on(store.commit(&batch)).unwrap();
+    world.open(0, store);
+    let (node, store) = &world.nodes[0];
+    let rows = block_on(driver::scan_all(store, Table::Mempool, &Range::default())).unwrap();
+    let keys: Vec<_> = rows.into_iter().map(|(key, _)| key).collect();
+    assert_eq!((node.mempool().len(), keys), (1, vec![txid.as_bytes().to_vec()]));
 }
 
 #[test]

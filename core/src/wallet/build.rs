@@ -25,7 +25,7 @@ pub enum BuildError {
     #[error("nothing to do: name someone to pay")]
     NothingToDo,
     /// An output below the minimum.
-    #[error("output {index} of {amount} TIME is below the minimum of {output_min} TIME")]
+    #[error("output {index} of {amount} TIME is below the minimum of {output_min} TIME: pay more")]
     OutputTooSmall {
         /// Which output.
         index: usize,
@@ -35,7 +35,7 @@ pub enum BuildError {
         output_min: Amount,
     },
     /// The memo is too long.
-    #[error("a memo of {size} bytes: at most {MEMO_SIZE_MAX} are allowed")]
+    #[error("a memo of {size} bytes: at most {MEMO_SIZE_MAX} are allowed, shorten it")]
     MemoTooLong {
         /// Its bytes.
         size: usize,
@@ -57,7 +57,9 @@ pub enum BuildError {
         least: Amount,
     },
     /// The coins do not pay for it.
-    #[error("insufficient funds: {need} TIME are needed with the fee, {have} TIME can be spent")]
+    #[error(
+        "insufficient funds: {need} TIME are needed with the fee, {have} TIME can be spent: pay less, or wait for coins"
+    )]
     InsufficientFunds {
         /// Sum of the coins worth spending.
         have: Amount,

@@ -66,22 +66,22 @@ pub struct KeystoreEntropy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeystoreError {
     /// Not a keystore file at all.
-    #[error("not a keystore file")]
+    #[error("not a keystore file: restore the wallet from its words")]
     Malformed,
     /// Written by newer software.
-    #[error("keystore version {found} is newer than this software")]
+    #[error("keystore version {found} is newer than this software: use a newer program")]
     UnsupportedVersion {
         /// The file's version.
         found: u64,
     },
     /// The file asks for more work than [`KdfCost::MAX`], or than the host allows.
-    #[error("the keystore asks for too much work: {} KiB, {} passes, {} lanes", .0.memory_kib, .0.passes, .0.lanes)]
+    #[error("the keystore asks for too much work ({} KiB, {} passes, {} lanes): it was changed, restore the wallet from its words", .0.memory_kib, .0.passes, .0.lanes)]
     TooCostly(KdfCost),
     /// Less than argon2 allows: 8 KiB per lane, one pass, one lane.
-    #[error("the keystore asks for too little work: {} KiB, {} passes, {} lanes", .0.memory_kib, .0.passes, .0.lanes)]
+    #[error("the keystore asks for too little work ({} KiB, {} passes, {} lanes): it was changed, restore the wallet from its words", .0.memory_kib, .0.passes, .0.lanes)]
     TooCheap(KdfCost),
     /// This machine cannot give the memory the file needs.
-    #[error("not enough memory to open the keystore: it needs {memory_kib} KiB")]
+    #[error("not enough memory to open the keystore: it needs {memory_kib} KiB, close other programs")]
     OutOfMemory {
         /// KiB needed.
         memory_kib: u32,

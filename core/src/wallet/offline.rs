@@ -34,13 +34,15 @@ pub enum OfflineError {
     #[error("not a file for offline signing, or damaged: export it again")]
     Malformed,
     /// Written by newer software.
-    #[error("offline file version {found} is newer than this software")]
+    #[error("offline file version {found} is newer than this software: use a newer program")]
     UnsupportedVersion {
         /// The file's version.
         found: u64,
     },
     /// For another chain than the signer's.
-    #[error("a transaction of chain {found}, where this wallet is on chain {expected}")]
+    #[error(
+        "a transaction of chain {found}, where this wallet is on chain {expected}: use that chain's wallet"
+    )]
     WrongChain {
         /// The signer's chain.
         expected: ChainId,
@@ -48,13 +50,13 @@ pub enum OfflineError {
         found: ChainId,
     },
     /// The coins claimed are not as many as the inputs, or a coin is named twice, or there is none.
-    #[error("the file's coins do not match the transaction's inputs")]
+    #[error("the file's coins do not match the transaction's inputs: export it again")]
     Coins,
     /// The transaction would make more than it spends, or more money than can exist.
-    #[error("the transaction makes more than its coins are worth")]
+    #[error("the transaction makes more than its coins are worth: export it again")]
     Sums,
     /// The locks are not exactly those of the coins' owners (and of the masternode's owner).
-    #[error("the file's locks are not those of the coins' owners")]
+    #[error("the file's locks are not those of the coins' owners: export it again")]
     Locks,
     /// A lock is not canonical.
     #[error(transparent)]

@@ -29,13 +29,13 @@ pub enum WalletStateError {
     #[error("the wallet file is damaged: {0}; restore it from the recovery words")]
     Malformed(String),
     /// Written by newer software.
-    #[error("wallet file version {found} is newer than this software")]
+    #[error("wallet file version {found} is newer than this software: use a newer program")]
     UnsupportedVersion {
         /// The file's version.
         found: u64,
     },
     /// The file is of another chain.
-    #[error("a wallet of chain {found}, where chain {expected} is in use")]
+    #[error("a wallet of chain {found}, where chain {expected} is in use: use that chain's wallet")]
     WrongChain {
         /// The chain in use.
         expected: ChainId,

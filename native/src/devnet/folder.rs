@@ -6,9 +6,10 @@
 //! faucet.json          words and address of the wallet that pays
 //! demo.json            words and address of a wallet to play with
 //! node-N/              data folder of a node, with its operator.key and its node.log
+//! lock                 held while the devnet runs
 //! ```
 
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ use crate::clock;
 use crate::identity::{self, write_new};
 
 const MARKER: &str = "devnet.json";
+const LOCK: &str = "lock";
 const VERSION: u32 = 1;
 /// More than this many processes help nobody on one machine.
 const VALIDATORS_MAX: u16 = 64;
@@ -125,6 +127,20 @@ impl Folder {
         }
         let path = path.to_path_buf();
         Ok(Self { path, validators: marker.validators, chain, faucet, demo, restarted })
+    }
+
+    /// Keeps others from running this devnet, as long as what is returned lives.
+    ///
+    /// # Errors
+    /// If another runs it.
+    pub(super) fn lock(&self) -> Result<File, DevnetError> {
+        let failed = |error| DevnetError::io(format!("cannot lock {}", self.path.display()))(error);
+        let lock = OpenOptions::new().create(true).append(true).open(self.path.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(DevnetError::InUse { path: self.path.clone() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 
     /// How many validators.

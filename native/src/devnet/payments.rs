@@ -1,14 +1,16 @@
 //! A steady stream of signed payments through the nodes' RPC, each timed from submission to finality.
 //!
 //! Every payment spends one coin of the faucet and makes change that pays again once it is final, so as many
-//! payments can be under way as the faucet has coins. The nodes take turns; finality is heard of from the node
-//! that took the payment.
+//! payments can be under way as the faucet has coins. The nodes that are there take turns; finality is heard of from
+//! the node that took the payment.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde::Serialize;
 use timecoin_core::amount::Amount;
 use timecoin_core::hash::Owner;
@@ -26,8 +28,9 @@ use tracing::warn;
 
 use super::DevnetError;
 use super::folder::{FAUCET, Folder, PAYEE};
+use super::link::Link;
 use crate::api::{Api, FinalityWatch};
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 use crate::clock::{self, Stopwatch};
 use crate::mutex::lock;
 
@@ -37,7 +40,7 @@ const FINAL_TIMEOUT: Duration = Duration::from_secs(30);
 const EXPIRES_AFTER_MS: u64 = 3_600_000;
 /// At the end, what is under way may still become final.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Looking again for a coin to spend, when none is even under way.
+/// Looking again for a coin to spend, or a node to pay at, where there is none.
 const COIN_WAIT: Duration = Duration::from_millis(100);
 /// The newest measurements kept for the quantiles.
 const SAMPLES_MAX: usize = 100_000;
@@ -71,7 +74,7 @@ pub struct Payments {
 
 struct Shared {
     purse: Purse,
-    nodes: Vec<PayingNode>,
+    nodes: Vec<Link<PayingNode>>,
     samples: Mutex<VecDeque<u64>>,
     payments: AtomicU64,
     failed: AtomicU64,
@@ -96,11 +99,18 @@ impl Purse {
         let chain = Chain::new(folder.chain().clone());
         let key = folder.faucet().key_at(FAUCET).expect("an open folder has sound wallets");
         let payee = folder.faucet().owner_at(PAYEE).expect("an open folder has sound wallets");
-        let lock = Lock::Key(key.public_key());
-        let coins = node.unspent(chain.spec.consensus.network, &lock.owner()).await?;
-        let spendable = |(outpoint, output)| Spendable { outpoint, output, lock: lock.clone() };
-        let coins = coins.into_iter().map(spendable).collect();
-        Ok(Self { chain, key, payee, coins: Mutex::new(coins) })
+        let purse = Self { chain, key, payee, coins: Mutex::default() };
+        purse.fill(node).await?;
+        Ok(purse)
+    }
+
+    /// Takes the coins that the faucet has in place of those that are known.
+    async fn fill(&self, node: &Api) -> Result<(), ClientError> {
+        let lock_of_faucet = Lock::Key(self.key.public_key());
+        let coins = node.unspent(self.chain.spec.consensus.network, &lock_of_faucet.owner()).await?;
+        let spendable = |(outpoint, output)| Spendable { outpoint, output, lock: lock_of_faucet.clone() };
+        *lock(&self.coins) = coins.into_iter().map(spendable).collect();
+        Ok(())
     }
 
     /// A signed payment, and the change that may be put back once it is final; none where no coin is left.
@@ -131,6 +141,39 @@ struct PayingNode {
     finality: FinalityWatch,
 }
 
+impl PayingNode {
+    async fn open(api: Api) -> Result<Self, ClientError> {
+        Ok(Self { finality: api.watch_finality().await?, api })
+    }
+}
+
+impl Borrow<Api> for PayingNode {
+    fn borrow(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Shared {
+    /// The next node that is there, in turn.
+    fn node(&self, turn: usize) -> Option<Arc<PayingNode>> {
+        let from = turn.checked_rem(self.nodes.len())?;
+        self.nodes.iter().cycle().skip(from).take(self.nodes.len()).find_map(Link::now)
+    }
+
+    /// Finds the coins of payments whose end was not heard of, once nothing is pending any more.
+    async fn recover(&self, node: &PayingNode) {
+        let recovered = async {
+            if node.api.status().await?.mempool == 0 {
+                self.purse.fill(&node.api).await?;
+            }
+            Ok::<_, ClientError>(())
+        };
+        if let Err(error) = recovered.await {
+            warn!(%error, "the faucet's coins are not known");
+        }
+    }
+}
+
 impl Payments {
     /// Starts paying, `rate` times a second; 0 never.
     ///
@@ -139,10 +182,9 @@ impl Payments {
     pub(super) async fn start(urls: &[String], folder: &Folder, rate: u32) -> Result<Self, DevnetError> {
         let mut nodes = Vec::new();
         for url in urls {
-            let api = Api::new(Client::connect(url, None).await?);
-            nodes.push(PayingNode { finality: api.watch_finality().await?, api });
+            nodes.push(Link::keep(url, |api| PayingNode::open(api).boxed()).await?);
         }
-        let first = nodes.first().ok_or(DevnetError::Count { max: 0 })?;
+        let first = nodes.iter().find_map(Link::now).ok_or(ClientError::Closed)?;
         let shared = Arc::new(Shared {
             purse: Purse::open(&first.api, folder).await?,
             nodes,
@@ -192,7 +234,7 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
     let mut stopping = shared.stopping.subscribe();
     let mut under_way = JoinSet::new();
     if rate > 0 {
-        let mut ticks = interval(Duration::from_secs(1) / rate);
+        let mut ticks = interval((Duration::from_secs(1) / rate).max(Duration::from_nanos(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut turn = 0usize;
         loop {
@@ -201,8 +243,14 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
                 _ = ticks.tick() => {}
             }
             while under_way.try_join_next().is_some() {}
-            let Some((signed, change)) = shared.purse.payment() else {
-                // Every coin is under way, or lost.
+            turn += 1;
+            let node = shared.node(turn);
+            let payment = node.as_ref().and_then(|_| shared.purse.payment());
+            let (Some(node), Some((signed, change))) = (&node, payment) else {
+                // Every coin is under way, or lost; or no node is there.
+                if let Some(node) = node.filter(|_| under_way.is_empty()) {
+                    shared.recover(&node).await;
+                }
                 tokio::select! {
                     () = crate::net::is_set(&mut stopping) => break,
                     Some(_) = under_way.join_next() => {}
@@ -210,25 +258,25 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
                 }
                 continue;
             };
-            turn += 1;
-            under_way.spawn(pay(shared.clone(), signed, change, turn));
+            under_way.spawn(pay(shared.clone(), node.clone(), signed, change));
         }
     }
     while under_way.join_next().await.is_some() {}
 }
 
 /// One payment; its change pays again.
-async fn pay(shared: Arc<Shared>, signed: SignedTransaction, change: Spendable, turn: usize) {
-    let Some(node) = shared.nodes.get(turn % shared.nodes.len().max(1)) else { return };
+async fn pay(shared: Arc<Shared>, node: Arc<PayingNode>, signed: SignedTransaction, change: Spendable) {
     let watch = Stopwatch::start();
     let txid = signed.transaction.id();
     let arrival = node.finality.expect(txid);
     let finality = async {
         node.api.submit(&signed).await?;
-        timeout(FINAL_TIMEOUT, arrival)
-            .await
-            .map_err(|_| ClientError::Timeout)?
-            .map_err(|_| ClientError::Closed)
+        tokio::select! {
+            told = timeout(FINAL_TIMEOUT, arrival) => {
+                told.map_err(|_| ClientError::Timeout)?.map_err(|_| ClientError::Closed)
+            }
+            () = node.api.client().closed() => Err(ClientError::Closed),
+        }
     };
     let finality = finality.await;
     let elapsed_us = watch.elapsed_us();
@@ -244,7 +292,7 @@ async fn pay(shared: Arc<Shared>, signed: SignedTransaction, change: Spendable, 
             drop(samples);
             shared.purse.put(change);
         }
-        // The coin may be spent or not: it is left alone.
+        // The coin may be spent or not: it is left alone until nothing is pending.
         Ok(false) => {
             warn!(%txid, "payment dropped");
             shared.failed.fetch_add(1, Ordering::Relaxed);

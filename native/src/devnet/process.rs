@@ -3,6 +3,7 @@
 //! The child stops when its standard input ends, so it never outlives its parent, however that ends. It is in a
 //! process group of its own, so that Ctrl-C reaches the parent alone, which then stops its children in order.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -39,12 +40,56 @@ pub struct NodeSetup {
     pub web: Option<PathBuf>,
 }
 
-/// A running child.
+impl NodeSetup {
+    /// What the program is told to run this node, by whoever starts it.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec![
+            "node".into(),
+            "--chain".into(),
+            self.chain.clone().into(),
+            "--data".into(),
+            self.data.clone().into(),
+            "--operator-key".into(),
+            self.operator_key.clone().into(),
+            "--listen".into(),
+            format!("127.0.0.1:{}", self.port).into(),
+            // All of them have one address.
+            "--inbound-per-ip-max".into(),
+            "256".into(),
+        ];
+        self.peers.iter().for_each(|peer| arguments.extend(["--peer".into(), peer.into()]));
+        if let Some(web) = &self.web {
+            arguments.extend(["--web".into(), web.clone().into()]);
+        }
+        arguments
+    }
+
+    /// The same as a line for a shell.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let program = self.program.clone().into_os_string();
+        let words = [program].into_iter().chain(self.arguments());
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.:_-+=@%,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A child that was started.
 #[derive(Debug)]
 pub struct NodeProcess {
     setup: NodeSetup,
     url: String,
     child: Child,
+    /// How it ended, where that was noticed.
+    ended: Option<String>,
 }
 
 impl NodeProcess {
@@ -57,31 +102,15 @@ impl NodeProcess {
         fs::create_dir_all(&setup.data).map_err(failed)?;
         let log = OpenOptions::new().create(true).append(true).open(&setup.log).map_err(failed)?;
         let mut command = Command::new(&setup.program);
-        command
-            .arg("node")
-            .arg("--chain")
-            .arg(&setup.chain)
-            .arg("--data")
-            .arg(&setup.data)
-            .arg("--operator-key")
-            .arg(&setup.operator_key)
-            .args(["--listen", &format!("127.0.0.1:{}", setup.port)])
-            // All of them have one address.
-            .args(["--inbound-per-ip-max", "256", "--stop-with-stdin"]);
-        setup.peers.iter().for_each(|peer| {
-            command.args(["--peer", peer]);
-        });
-        if let Some(web) = &setup.web {
-            command.arg("--web").arg(web);
-        }
+        command.args(setup.arguments()).arg("--stop-with-stdin");
         command.stdin(Stdio::piped()).stdout(log.try_clone().map_err(failed)?).stderr(log).kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn().map_err(failed)?;
-        Ok(Self { url: format!("http://127.0.0.1:{}", setup.port), setup, child })
+        Ok(Self { url: format!("http://127.0.0.1:{}", setup.port), setup, child, ended: None })
     }
 
-    /// The process, while it runs.
+    /// The process's id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
@@ -105,24 +134,33 @@ impl NodeProcess {
         &self.setup.log
     }
 
-    /// Its process id, while it runs.
+    /// How it was started.
     #[must_use]
-    pub fn id(&self) -> Option<u32> {
-        self.child.id()
+    pub fn setup(&self) -> &NodeSetup {
+        &self.setup
     }
 
-    /// Fails if it has ended.
+    /// How it ended, if it has.
+    pub fn end(&mut self) -> Option<&str> {
+        if self.ended.is_none() {
+            self.ended = match self.child.try_wait() {
+                Ok(None) => None,
+                Ok(Some(status)) => Some(status.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+        }
+        self.ended.as_deref()
+    }
+
+    /// Fails if it has ended, with what it said last.
     ///
     /// # Errors
     /// If it has.
     pub fn check(&mut self) -> Result<(), DevnetError> {
-        match self.child.try_wait() {
-            Ok(None) => Ok(()),
-            ended => {
-                let status = ended.ok().flatten().map_or("lost".to_owned(), |status| status.to_string());
-                Err(DevnetError::Ended { number: self.setup.number, status, log: self.setup.log.clone() })
-            }
-        }
+        let (number, log) = (self.setup.number, self.setup.log.clone());
+        let Some(status) = self.end() else { return Ok(()) };
+        let status = last_error(&log).unwrap_or_else(|| status.to_owned());
+        Err(DevnetError::Ended { number, status, log })
     }
 
     /// Kills it at once (SIGKILL), as a power cut would, and returns how to start it again.
@@ -145,5 +183,31 @@ impl NodeProcess {
             let _ = self.child.kill().await;
         }
         self.setup
+    }
+}
+
+/// The error that a node's log ends with.
+fn last_error(log: &Path) -> Option<String> {
+    let text = fs::read_to_string(log).ok()?;
+    text.lines().last().filter(|line| line.starts_with("error[")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let cases = [
+            ("/home/a/.timecoin/devnet", "/home/a/.timecoin/devnet"),
+            ("ws://127.0.0.1:24201/p2p", "ws://127.0.0.1:24201/p2p"),
+            ("/my net/x", "'/my net/x'"),
+            ("it's", r"'it'\''s'"),
+            ("$(rm)", "'$(rm)'"),
+            ("", "''"),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(quoted(word), expected, "{word}");
+        }
     }
 }

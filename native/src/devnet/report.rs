@@ -2,23 +2,30 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::json;
 use timecoin_core::address::Network;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::folder::Folder;
+use super::link::{self, Link};
 use super::payments::{Payments, Summary};
+use super::process::NodeProcess;
 use super::{DevnetConfig, DevnetError};
 use crate::api::{Api, FinalBlock, NodeStatus};
 use crate::config::default_port;
+
+/// A node that does not say where it stands by then shows as one that does not answer.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(400);
 
 pub(super) struct Report {
     json: bool,
     live: bool,
     validators: u16,
-    nodes: Vec<Arc<Api>>,
-    urls: Vec<String>,
+    nodes: Vec<Shown>,
     introduction: Introduction,
     arrivals: mpsc::Receiver<FinalBlock>,
     blocks: u64,
@@ -37,21 +44,54 @@ struct Introduction {
     web: bool,
 }
 
+/// A node as it is shown.
+struct Shown {
+    link: Arc<Link<Api>>,
+    url: String,
+    pid: Option<u32>,
+    data: String,
+    /// What starts it again.
+    command: String,
+    /// Whether it was said that its process ended.
+    ended: bool,
+    /// Whether it answered when last looked at.
+    answers: bool,
+}
+
+impl Shown {
+    fn of(node: &NodeProcess, link: Arc<Link<Api>>) -> Self {
+        let setup = node.setup();
+        Self {
+            link,
+            url: node.url().to_owned(),
+            pid: node.pid(),
+            data: setup.data.display().to_string(),
+            command: setup.command(),
+            ended: false,
+            answers: true,
+        }
+    }
+
+    async fn status(&self) -> Option<NodeStatus> {
+        let api = self.link.now()?;
+        timeout(STATUS_TIMEOUT, api.status()).await.ok()?.ok()
+    }
+}
+
 impl Report {
-    pub(super) async fn new(
+    pub(super) fn new(
         config: &DevnetConfig,
         folder: &Folder,
-        nodes: &[Arc<Api>],
-    ) -> Result<Self, DevnetError> {
-        let first = nodes.first().ok_or(DevnetError::Count { max: 0 })?;
-        let urls = (0..folder.validators()).map(|at| format!("http://127.0.0.1:{}", config.base_port + at));
-        Ok(Self {
+        nodes: &[NodeProcess],
+        links: Vec<Arc<Link<Api>>>,
+        height: u64,
+    ) -> Self {
+        Self {
             json: config.json,
             live: io::stdout().is_terminal(),
             validators: folder.validators(),
-            arrivals: first.final_blocks().await?,
-            nodes: nodes.to_vec(),
-            urls: urls.collect(),
+            arrivals: link::blocks(links.clone(), height),
+            nodes: nodes.iter().zip(links).map(|(node, link)| Shown::of(node, link)).collect(),
             introduction: Introduction {
                 program: config.program.display().to_string(),
                 folder: folder.path().display().to_string(),
@@ -64,25 +104,34 @@ impl Report {
             blocks: 0,
             newest: None,
             drawn: 0,
-        })
+        }
     }
 
     /// Says what there is.
     pub(super) fn start(&self) -> Result<(), DevnetError> {
         let Introduction { program, folder, chain, faucet, demo, restarted, web } = &self.introduction;
         if self.json {
+            let nodes = self.nodes.iter().map(|node| {
+                let Shown { url, pid, data, command, .. } = node;
+                json!({ "url": url, "pid": pid, "data": data, "command": command })
+            });
             return write(&format!(
                 "{}\n",
                 json!({
                     "event": "start", "chain": chain, "folder": folder, "restarted": restarted,
-                    "endpoints": self.urls, "faucet": faucet, "demo": demo, "program": program,
+                    "endpoints": self.nodes.iter().map(|node| &node.url).collect::<Vec<_>>(),
+                    "nodes": nodes.collect::<Vec<_>>(), "faucet": faucet, "demo": demo, "program": program,
                 })
             ));
         }
         let page = if *web { "  (web app and RPC)" } else { "" };
-        let endpoints: String = self.urls.iter().map(|url| format!("    {url}{page}\n")).collect();
+        let endpoints = self.nodes.iter().map(|node| {
+            let pid = node.pid.map(|pid| format!("  process {pid}")).unwrap_or_default();
+            format!("    {}{page}{pid}\n", node.url)
+        });
+        let endpoints: String = endpoints.collect();
         let standard = format!("http://127.0.0.1:{}", default_port(Network::Dev));
-        let other = self.urls.first().filter(|url| **url != standard);
+        let other = self.nodes.first().map(|node| &node.url).filter(|url| **url != standard);
         let node = other.map(|url| format!(" --node {url}")).unwrap_or_default();
         let again = if *restarted { "continued" } else { "new" };
         write(&format!(
@@ -95,11 +144,54 @@ impl Report {
         ))
     }
 
-    /// The next final block of the first node.
+    /// Says which nodes ended and which are back; false where none is left.
+    pub(super) fn nodes(&mut self, processes: &mut [NodeProcess]) -> Result<bool, DevnetError> {
+        let mut news = Vec::new();
+        for (number, (node, process)) in self.nodes.iter_mut().zip(processes.iter_mut()).enumerate() {
+            if let Some(status) = process.end().filter(|_| !node.ended) {
+                (node.ended, node.answers) = (true, false);
+                news.push((number, "ended", Some(status.to_owned())));
+            }
+            let answers = node.link.now().is_some();
+            if answers && !node.answers {
+                news.push((number, "back", None));
+            }
+            // A connection that is only lost for a moment is no news.
+            node.answers = answers || (node.answers && !node.ended);
+        }
+        for (number, state, status) in news {
+            self.tell(number, state, status.as_deref())?;
+        }
+        Ok(self.nodes.iter().any(|node| !node.ended || node.answers))
+    }
+
+    fn tell(&mut self, number: usize, state: &str, status: Option<&str>) -> Result<(), DevnetError> {
+        let command = &self.nodes[number].command;
+        if self.json {
+            let mut line = json!({ "event": "node", "number": number, "state": state });
+            if let Some(status) = status {
+                line["status"] = json!(status);
+                line["command"] = json!(command);
+            }
+            return write(&format!("{line}\n"));
+        }
+        let how = status
+            .map(|status| format!(" ({status}); to start it again, in another terminal:\n    {command}"));
+        let text = format!("{}  node {number} {state}{}\n", self.erase(), how.unwrap_or_default());
+        self.drawn = 0;
+        write(&text)
+    }
+
+    /// What takes the table off the screen.
+    fn erase(&self) -> String {
+        if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() }
+    }
+
+    /// The next final block of the network.
     pub(super) async fn block(&mut self) -> FinalBlock {
         match self.arrivals.recv().await {
             Some(block) => block,
-            // The node is gone; whoever checks the processes says so.
+            // Whoever told is gone, which ends with the program only.
             None => std::future::pending().await,
         }
     }
@@ -129,17 +221,18 @@ impl Report {
         }
         let mut table =
             format!("  {:<6}{:>10}{:>6}{:>7}{:>9}\n", "node", "height", "view", "peers", "mempool");
-        for (number, node) in self.nodes.iter().enumerate() {
+        let statuses = join_all(self.nodes.iter().map(Shown::status)).await;
+        for (number, status) in statuses.into_iter().enumerate() {
             // A node that does not answer shows as such, not as zero.
-            table += &match node.status().await {
-                Ok(NodeStatus { height, view, peers, mempool }) => {
+            table += &match status {
+                Some(NodeStatus { height, view, peers, mempool }) => {
                     format!("  {number:<6}{height:>10}{view:>6}{peers:>7}{mempool:>9}\n")
                 }
-                Err(_) => format!("  {number:<6}{:>10}{:>6}{:>7}{:>9}\n", "–", "–", "–", "–"),
+                None => format!("  {number:<6}{:>10}{:>6}{:>7}{:>9}\n", "–", "–", "–", "–"),
             };
         }
         table += &self.line(&payments.summary(self.blocks, self.validators));
-        let up = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
+        let up = self.erase();
         self.drawn = table.lines().count();
         write(&format!("{up}{table}"))
     }

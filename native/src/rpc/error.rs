@@ -152,8 +152,14 @@ impl RpcError {
     /// No such method.
     #[must_use]
     pub fn unknown_method(name: &str) -> Self {
+        // Known from nodes that hold keys.
+        let instead = match name {
+            "sendtoaddress" => ": this node holds no keys, use `timecoin wallet send ADDRESS AMOUNT`",
+            "mergeutxos" => ": this node holds no keys, use `timecoin wallet send OWN_ADDRESS --max`",
+            _ => "",
+        };
         let name: String = name.chars().take(64).collect();
-        Self::new(Kind::UnknownMethod, format!("no method {name:?}"))
+        Self::new(Kind::UnknownMethod, format!("no method {name:?}{instead}"))
     }
 
     /// Parameters are missing, unknown or of the wrong form.

@@ -10,7 +10,7 @@
 //! | `calls/` | what each method does |
 //! | `http`, `socket`, `topics` | the transports with their limits, and subscriptions |
 //!
-//! No method changes anything but `sendrawtransaction` and `stop`; the node holds no wallet keys.
+//! No method changes anything but `sendrawtransaction`, `overridequarantine` and `stop`; the node holds no wallet keys.
 
 mod calls;
 mod dispatch;

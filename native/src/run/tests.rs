@@ -73,7 +73,8 @@ impl Cluster {
         peers: Vec<String>,
         advertise: Option<String>,
     ) {
-        let operator = Some(Operator { key: self.operators[at].clone(), unused });
+        let past = if unused { Past::Unused } else { Past::Unknown };
+        let operator = Some(Operator { key: self.operators[at].clone(), past });
         let config = RunConfig { listen, peers, advertise, operator, ..self.config(at) };
         self.nodes[at] = Some(start(config, |_| Router::new()).await.unwrap());
     }
@@ -122,6 +123,25 @@ impl Cluster {
         }
         clock::now().since(started)
     }
+}
+
+/// Its store is gone, and nobody is left who would finalize without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_ends_by_the_operators_word() {
+    let mut cluster = Cluster::new(1);
+    cluster.start(0, false).await;
+    let handle = cluster.handle(0).clone();
+    let mut notices = handle.notices();
+    handle.submit(cluster.payment(0, Amount(100_000))).await.unwrap();
+    assert!(handle.ask(|node| node.quarantine().is_some()).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(handle.state.load().height().0, 0, "it signs nothing");
+    handle.override_quarantine(timecoin_core::vote::Height(1)).await.unwrap();
+    let is_final = async { while !matches!(*notices.recv().await.unwrap(), Notice::Finalized { .. }) {} };
+    timeout(WAIT, is_final).await.expect("the chain goes on");
+    assert!(handle.ask(|node| node.quarantine().is_none()).await.unwrap());
+    drop(handle);
+    cluster.stop(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

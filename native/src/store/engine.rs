@@ -11,7 +11,7 @@ use std::path::Path;
 
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use timecoin_core::rows::{Batch, Durability, Table, Value};
+use timecoin_core::rows::{Batch, Table, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::{Damage, StoreError};
@@ -73,12 +73,17 @@ impl Engine {
         Ok(found.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
-    /// Writes the rows of a batch and the new number of commits, all or nothing. Votes are left out.
-    pub(super) fn commit(&self, path: &Path, batch: &Batch, commits: u64) -> Result<(), StoreError> {
-        let mut rows = self.database.batch().durability(Some(match batch.durability() {
-            Durability::Ordered => PersistMode::Buffer,
-            Durability::Synced => PersistMode::SyncAll,
-        }));
+    /// Writes the rows of a batch and the new number of commits, all or nothing; `synced`: they are on disk when this
+    /// returns. Votes are left out.
+    pub(super) fn commit(
+        &self,
+        path: &Path,
+        batch: &Batch,
+        commits: u64,
+        synced: bool,
+    ) -> Result<(), StoreError> {
+        let mode = if synced { PersistMode::SyncAll } else { PersistMode::Buffer };
+        let mut rows = self.database.batch().durability(Some(mode));
         for (table, key, value) in batch.iter() {
             let Some(keyspace) = self.rows_of(table) else { continue };
             let key = encode_key(key);

@@ -55,7 +55,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), crate::identity::advised(error))]
     Io {
         /// The data folder.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum StoreError {
         error: io::Error,
     },
     /// A key is longer than a file store can hold; no schema has such keys.
-    #[error("a key of table {} has {length} bytes, more than {}", table.name(), u16::MAX)]
+    #[error("a key of table {} has {length} bytes, more than {}: please report this", table.name(), u16::MAX)]
     KeyTooLong {
         /// The row's table.
         table: Table,

@@ -7,10 +7,11 @@
 //! * A failed commit fails the store: every later call errors, because memory and disk may differ.
 //! * What is damaged is refused, not repaired and not replaced.
 //!
-//! **A commit of votes and other rows.** Votes are journaled first, then the rows. A crash between the two
-//! leaves a vote that no one has seen, because effects wait for the whole commit; the validator then takes
-//! it for cast, which costs a vote and never equivocates. Deletions go the other way: the journal forgets a
-//! vote only after everything committed before is on disk, so that a deleted vote may come back after a
+//! **A commit of votes and other rows.** The rows are made durable first, then the votes are journaled. A crash between
+//! the two leaves rows whose votes nobody has seen, because effects wait for the whole commit. The other order left a
+//! Commit without the block it was for, sent again after the restart: where that happened to enough validators at once
+//! (a full disk, or a single validator killed), a block was decided that nobody had. Deletions come last too: the journal
+//! forgets a vote only after everything committed before is on disk, so that a deleted vote may come back after a
 //! crash, but a vote is never forgotten while the block that made it obsolete could be lost. A `Synced`
 //! commit of votes alone makes durable only itself, not the `Ordered` commits of other rows before it.
 //!
@@ -181,20 +182,22 @@ impl Store for FileStore {
 
 impl Writer {
     fn write(&mut self, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
-        let synced = batch.durability() == Durability::Synced;
         let votes: Vec<_> = batch.iter().filter(|(table, ..)| !is_row(*table)).collect();
         let cast = votes.iter().filter_map(|(_, key, value)| Some((key.as_slice(), Some((*value)?))));
         let casts = cast.clone().count();
-        if casts > 0 {
-            self.journal.append(cast, true)?;
-        }
-        if votes.len() < batch.len() {
+        let has_rows = votes.len() < batch.len();
+        // A vote is never on disk without the rows of its batch.
+        let synced = batch.durability() == Durability::Synced || (casts > 0 && has_rows);
+        if has_rows {
             self.commits += 1;
-            shared.engine.commit(shared.folder.path(), batch, self.commits)?;
+            shared.engine.commit(shared.folder.path(), batch, self.commits, synced)?;
             self.unsynced = !synced;
         } else if synced && casts == 0 && self.unsynced {
             shared.engine.sync(shared.folder.path())?;
             self.unsynced = false;
+        }
+        if casts > 0 {
+            self.journal.append(cast, true)?;
         }
         if !votes.is_empty() {
             let sign = Arc::make_mut(&mut self.sign);

@@ -27,7 +27,7 @@ use crate::config::ConfigError;
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
     /// A file cannot be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), crate::identity::advised(error))]
     File {
         /// Which.
         path: PathBuf,
@@ -84,7 +84,7 @@ pub enum WalletError {
     #[error("the keystore does not hold a wallet's secret: restore the wallet from its words")]
     Secret,
     /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    #[error("the system gives no random bytes: try again")]
     Entropy,
     /// Recovery words.
     #[error(transparent)]
@@ -165,7 +165,9 @@ pub enum WalletError {
     #[error("the node does not have what is needed: use another --node")]
     Missing,
     /// More than a third of the validators' weight is guilty.
-    #[error("two conflicting blocks of height {0} are certified: nothing on this chain can be trusted now")]
+    #[error(
+        "two conflicting blocks of height {0} are certified: nothing on this chain can be trusted now, do not pay"
+    )]
     Fork(Height),
     /// The node's filters or blocks are not those the headers commit to.
     #[error("the node's blocks cannot be scanned ({0}): do not trust it, use another --node")]

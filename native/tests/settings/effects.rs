@@ -274,7 +274,7 @@ async fn inbound_per_ip_max() {
 
 impl Place {
     /// A signed payment of genesis coin `index` in `parts`, in hexadecimal.
-    fn payment(&self, index: u32, parts: u64) -> String {
+    pub(super) fn payment(&self, index: u32, parts: u64) -> String {
         let genesis = timecoin_core::state::genesis(&self.chain.consensus).unwrap();
         let made = &genesis.block.body.transactions[0].transaction;
         let spent = made.outputs[index as usize];

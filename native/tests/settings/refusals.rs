@@ -122,3 +122,18 @@ async fn a_folder_that_cannot_be_used_is_refused_and_left_as_it_is() {
     assert_says(&place.refused(&settings), "data-damaged", "restore a backup", "a file is missing");
     assert!(!journal.exists(), "and not silently made anew");
 }
+
+/// The first start with a new key takes its marker away. A start that failed for the port did so too, and the
+/// validator was silent for ever: a chain of one never made a block.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_costs_a_new_validator_nothing() {
+    let place = Place::new();
+    let other = place.start("other", "").await;
+    let operator = place.line("operator_key", "operator.key");
+    let (taken, _) = place.settings("validator", &format!("{operator}listen = '{}'\n", other.address));
+    assert_says(&place.refused(&taken), "port-in-use", "another port", "port in use");
+    let validator = place.start("validator", &operator).await;
+    let txid = validator.call("sendrawtransaction", json!([place.payment(0, 1)])).await;
+    let done = validator.call("waittransactionfinality", json!([txid])).await;
+    assert_eq!(done["final"], true);
+}

@@ -63,7 +63,7 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
     /** A payment of the demo wallet to itself, signed and not sent: hexadecimal, for each call another one. */
     async signed(amount) {
       if (this.unsigned === undefined) {
-        await writeFile(passwordFile, PASSWORD);
+        await writeFile(passwordFile, PASSWORD, { mode: 0o600 });
         const place = ["--wallet", wallet, "--password-file", passwordFile];
         await command("wallet", "restore", ...place, "--chain", join(folder, "chain.json"), "--words-file", join(folder, "demo.json"));
       }

@@ -6,7 +6,7 @@ import { until } from "./browsers.mjs";
 import { PAGES, serve } from "./server.mjs";
 
 /** The package as it is published: `cargo xtask web` makes it. */
-export const PACKAGE = fileURLToPath(new URL("../../../web/dist/", import.meta.url));
+export const PACKAGE = process.env.TIMECOIN_PACKAGE ?? fileURLToPath(new URL("../../../web/dist/", import.meta.url));
 
 /** Serves the tests' pages and the package; `instead` puts other folders in the place of the package's. */
 export const serveNode = (instead = {}) => serve({ "/": PAGES, "/timecoin/": PACKAGE, ...instead });

@@ -6,6 +6,7 @@ use timecoin_core::node::Node;
 use timecoin_core::store::MemoryStore;
 
 use super::network::{Partition, pair};
+use super::workload::is_dispensable_in;
 use super::world::{Occurrence, Stage, World};
 
 /// Longest jump of a clock.
@@ -227,9 +228,7 @@ impl World {
         };
         self.faults.forgetful = Some(machine);
         self.switch_off(machine, 0);
-        self.machines[machine].store = store;
-        self.machines[machine].forgetful = true;
-        self.machines[machine].vouched = false;
+        self.machines[machine].forget(store);
         let delay = self.rng.between((50, 5000));
         self.after(delay, Occurrence::Boot(machine));
         true
@@ -241,18 +240,18 @@ impl World {
         signed.is_none_or(|height| height <= self.checks.top())
     }
 
-    /// Whether the others are a quorum of every set this machine knows, the coming one included.
+    /// Whether the others are a quorum of every set in force or to come, as this machine knows it and as the newest does.
     fn is_dispensable(&self, machine: usize) -> bool {
         let Some(node) = &self.machines[machine].node else { return false };
-        let state = node.state();
-        let masternode = self.workload.masternode(machine, &state.registry).map(|node| node.id);
-        let rules = self.chain.spec.consensus.rules(state.height());
-        let next = state.registry.validators(rules).ok();
-        let sets = [Some(&*state.signers), Some(&*state.validators), next.as_ref()];
-        sets.into_iter().flatten().all(|set| {
-            let own = set.iter().filter(|(_, member)| Some(member.masternode) == masternode);
-            let weight: u64 = own.map(|(_, member)| member.weight).sum();
-            set.is_quorum(set.total() - weight)
+        let nodes = self.machines.iter().filter_map(|machine| machine.node.as_ref());
+        let newest = nodes.max_by_key(|node| node.state().height());
+        [Some(node), newest].into_iter().flatten().all(|node| {
+            let state = node.state();
+            let rules = self.chain.spec.consensus.rules(state.height());
+            let own = self.workload.masternode(machine, &state.registry).map(|node| node.id);
+            let sets = [&state.signers, &state.validators];
+            let now = own.is_none_or(|own| sets.into_iter().all(|set| is_dispensable_in(set, own)));
+            now && self.workload.is_dispensable(machine, &state.registry, rules)
         })
     }
 }

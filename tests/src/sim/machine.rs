@@ -1,6 +1,7 @@
 //! One computer: a node, the store it lives on, a clock that may be wrong, and a network card that may be frozen.
 //! It is the driver of its node, as `native` and `web` are: plan, step, perform.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -36,10 +37,12 @@ pub(super) enum Stop {
 pub(super) struct Machine {
     pub(super) peer: PeerId,
     pub(super) operator: SecretKey,
-    /// How often the operator key was replaced.
+    /// Which of its operator keys is in.
     pub(super) rotation: u64,
-    /// The operator knows that the present key has signed nothing that the store does not remember.
-    pub(super) vouched: bool,
+    /// The operator keys that were in at any time.
+    used: BTreeSet<u64>,
+    /// Those that may have signed what the store does not remember.
+    unsure: BTreeSet<u64>,
     pub(super) store: MemoryStore,
     pub(super) node: Option<Node>,
     /// What it lets in.
@@ -73,7 +76,8 @@ impl Machine {
             peer: PeerId(identity.public_key()),
             operator,
             rotation: 0,
-            vouched: false,
+            used: BTreeSet::from([0]),
+            unsure: BTreeSet::new(),
             store: MemoryStore::default(),
             node: None,
             gate: Gate::default(),
@@ -162,6 +166,25 @@ impl Machine {
             }
         }
         Ok(effects)
+    }
+
+    /// The operator puts in another key.
+    pub(super) fn put_in(&mut self, operator: SecretKey, rotation: u64) {
+        self.operator = operator;
+        self.rotation = rotation;
+        self.used.insert(rotation);
+    }
+
+    /// The store comes back as another: what the keys used so far have signed, it may not remember.
+    pub(super) fn forget(&mut self, store: MemoryStore) {
+        self.store = store;
+        self.forgetful = true;
+        self.unsure.clone_from(&self.used);
+    }
+
+    /// Whether the operator knows that the key has signed nothing that the store does not remember.
+    pub(super) fn is_vouched(&self) -> bool {
+        !self.unsure.contains(&self.rotation)
     }
 
     /// The newest final height.

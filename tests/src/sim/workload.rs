@@ -1,17 +1,19 @@
 //! What users do: payments, chains of payments, double spends, nonsense, and masternode business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use timecoin_core::amount::Amount;
-use timecoin_core::hash::TxId;
+use timecoin_core::hash::{MasternodeId, TxId};
 use timecoin_core::keys::{PublicKey, SecretKey, Signature};
 use timecoin_core::node::Chain;
+use timecoin_core::spec::Rules;
 use timecoin_core::state::registry::{Masternode, Registry, Status};
 use timecoin_core::time::Time;
 use timecoin_core::transaction::{
     Action, Class, OutPoint, Output, SignedTransaction, TRANSACTION_VERSION, Tier, Transaction,
     operator_statement, sign,
 };
+use timecoin_core::validators::ValidatorSet;
 
 use super::checks::Ledger;
 use super::scenario::{Scenario, key, owner};
@@ -39,6 +41,10 @@ pub(super) struct Workload {
     recent: BTreeMap<OutPoint, u64>,
     /// How often each machine was given a new operator key.
     rotations: BTreeMap<usize, u64>,
+    /// Masternodes that were told to retire. It can be final, under way, or lost with who was told.
+    retiring: BTreeSet<MasternodeId>,
+    /// Machines for which a masternode was to be registered, likewise.
+    registering: BTreeSet<usize>,
 }
 
 impl Workload {
@@ -51,6 +57,8 @@ impl Workload {
             users: scenario.users.clone(),
             recent: BTreeMap::new(),
             rotations: BTreeMap::new(),
+            retiring: BTreeSet::new(),
+            registering: BTreeSet::new(),
         }
     }
 
@@ -147,6 +155,7 @@ impl Workload {
                 operator_proof: operator.sign(&statement),
                 payout: output.owner,
             };
+            self.registering.insert(machine);
             let rest = Amount(output.amount.0 - collateral.0 - FEE);
             let outputs = [collateral, rest].map(|amount| Output { amount, owner: output.owner });
             let transaction = plain(vec![coin], outputs.to_vec(), action, now.plus(LIFE_MS), rng);
@@ -182,6 +191,7 @@ impl Workload {
         }
         let active = registry.iter().filter(|node| node.status == Status::Active).count();
         if active > 4 && rng.chance(300) {
+            self.retiring.insert(node.id);
             return Some(Action::RetireMasternode { masternode: node.id });
         }
         let rotation = self.rotations.entry(machine).or_default();
@@ -206,11 +216,32 @@ impl Workload {
         own.max_by_key(|node| node.status == Status::Active).copied()
     }
 
+    /// Whether the other machines' masternodes are a quorum without this one's, in the set that the registry yields now
+    /// and in every set it can yet yield by what users have asked for so far.
+    pub(super) fn is_dispensable(&self, machine: usize, registry: &Registry, rules: &Rules) -> bool {
+        let own = self.masternode(machine, registry).filter(|node| node.status == Status::Active);
+        let Some(own) = own else { return !self.registering.contains(&machine) };
+        // The more of the others retire, the larger its share.
+        let mut fewest = registry.clone();
+        for node in registry.iter().filter(|node| self.retiring.contains(&node.id) && node.id != own.id) {
+            fewest.put(Masternode { status: Status::Retired { unlock_at: Time(0) }, ..*node });
+        }
+        [registry, &fewest]
+            .into_iter()
+            .all(|registry| registry.validators(rules).is_ok_and(|set| is_dispensable_in(&set, own.id)))
+    }
+
     /// Which of the operator keys made for a machine this is.
     pub(super) fn rotation(&self, machine: usize, public: &PublicKey) -> Option<u64> {
         let rotations = self.rotations.get(&machine).copied().unwrap_or(0);
         (0..=rotations).find(|at| operator(self.seed, machine, *at).public_key() == *public)
     }
+}
+
+/// Whether the others are a quorum without this masternode.
+pub(super) fn is_dispensable_in(set: &ValidatorSet, masternode: MasternodeId) -> bool {
+    let others = set.iter().filter(|(_, member)| member.masternode != masternode);
+    set.is_quorum(others.map(|(_, member)| member.weight).sum())
 }
 
 /// The operator key of a machine after so many rotations.
@@ -270,4 +301,38 @@ fn spoil(rng: &mut Rng, chain: &Chain, valid: SignedTransaction, user: &SecretKe
         }
     };
     Some(Order { signed, invalid: Some(why) })
+}
+
+#[cfg(test)]
+mod tests {
+    use timecoin_core::state::genesis;
+
+    use crate::sim::Options;
+
+    use super::*;
+
+    /// Seed 511: when a store was cleared the others were a quorum; then retirements that had been under way left three
+    /// validators, and no quorum without the one that had to be silent.
+    #[test]
+    fn a_machine_is_needed_where_a_retirement_under_way_would_make_it_so() {
+        let options = Options { nodes: Some(4), ..Options::default() };
+        let equal = |scenario: &Scenario| {
+            let nodes = &scenario.chain.spec.consensus.masternodes;
+            nodes.iter().all(|node| (node.tier, node.class) == (Tier::Bronze, Class::Server))
+        };
+        let scenarios = (0..100).map(|seed| Scenario::new(seed, &options, &mut Rng::new(seed)));
+        let scenario = scenarios.into_iter().find(equal).expect("some seed draws four equal validators");
+        let spec = &scenario.chain.spec.consensus;
+        let registry = genesis(spec).expect("the scenario has a sound genesis").state.registry;
+        let rules = spec.rules(timecoin_core::vote::Height(1));
+        let mut workload = Workload::new(&scenario);
+        let id = |workload: &Workload, machine| workload.masternode(machine, &registry).map(|node| node.id);
+        assert!(workload.is_dispensable(0, &registry, rules), "three of four are a quorum");
+        workload.retiring.extend(id(&workload, 0));
+        assert!(workload.is_dispensable(0, &registry, rules), "its own retirement makes nobody needed");
+        workload.retiring.extend(id(&workload, 1));
+        assert!(!workload.is_dispensable(0, &registry, rules), "two of three are no quorum");
+        let set = registry.validators(rules).expect("four are a set");
+        assert!(is_dispensable_in(&set, id(&workload, 0).unwrap_or_default()), "though they are one now");
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use timecoin_core::hash::{Hash, Tag};
-use timecoin_core::node::{Chain, Event, Ticket};
+use timecoin_core::node::{Chain, Event, Node, Ticket};
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::time::Time;
 use timecoin_core::transaction::{Action, SignedTransaction};
@@ -311,14 +311,50 @@ impl World {
                 pending.take(3).map(|pending| (pending.id(), action_name(&pending.action))).collect();
             let (frozen, quarantine) = (if machine.frozen { " frozen" } else { "" }, node.quarantine());
             format!(
-                "[{at}] height {} {} {waiting} pending {:?}{frozen} {}",
+                "[{at}] height {} {} {}{frozen} {} {waiting} pending {:?}",
                 node.state().height(),
                 consensus.unwrap_or_default(),
-                pending,
+                self.describe_key(at, machine, node),
                 quarantine.map_or_else(String::new, |quarantine| format!("{quarantine:?}")),
+                pending,
             )
         };
-        self.machines.iter().enumerate().map(line).collect::<Vec<_>>().join("; ")
+        let lines: Vec<_> = self.machines.iter().enumerate().map(line).collect();
+        let (able, total) = self.able();
+        format!("{able} of {total} weight can sign; {}", lines.join("; "))
+    }
+
+    /// The weight, at the newest open height, of validators whose key is in a machine that runs and may sign; and of
+    /// all. Less than a quorum decides nothing, whatever the protocol.
+    fn able(&self) -> (u64, u64) {
+        let nodes = || self.machines.iter().filter_map(|machine| Some((machine, machine.node.as_ref()?)));
+        let newest = nodes().max_by_key(|(_, node)| node.state().height());
+        let Some(set) = newest.map(|(_, node)| node.state().validators.clone()) else { return (0, 0) };
+        let signing = nodes().filter(|(machine, node)| !machine.frozen && node.quarantine().is_none());
+        let weights = signing.filter_map(|(machine, _)| {
+            let index = set.index_of(&machine.operator.public_key())?;
+            set.validator(index).map(|member| member.weight)
+        });
+        (weights.sum(), set.total())
+    }
+
+    /// Whose votes a machine's key casts at the open height, or why it casts none.
+    fn describe_key(&self, at: usize, machine: &Machine, node: &Node) -> String {
+        let state = node.state();
+        if let Some(index) = state.validators.index_of(&machine.operator.public_key()) {
+            return format!("is validator {index}");
+        }
+        let own = self.workload.masternode(at, &state.registry);
+        let member =
+            own.and_then(|own| state.validators.iter().find(|(_, member)| member.masternode == own.id));
+        match member {
+            Some((index, member)) => format!(
+                "has key {} and not key {:?} of validator {index}",
+                machine.rotation,
+                self.workload.rotation(at, &member.key)
+            ),
+            None => String::from("is no validator"),
+        }
     }
 }
 

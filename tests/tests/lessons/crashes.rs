@@ -65,7 +65,7 @@ fn payments_with_a_power_failure(victim: usize, commit: u32, moment: Moment, kep
 
 #[test]
 fn lesson_09_a_power_failure_at_any_commit_ends_in_the_same_state() {
-    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
+    for moment in [Moment::BeforeCommit, Moment::BeforeVotes, Moment::AfterCommit] {
         for kept in [0, usize::MAX] {
             let mut commit = 0;
             // Every commit of the run, on whichever node it is.
@@ -73,6 +73,41 @@ fn lesson_09_a_power_failure_at_any_commit_ends_in_the_same_state() {
                 commit += 1;
             }
             assert!(commit >= 6, "the run has {commit} commits");
+        }
+    }
+}
+
+/// A validator that is alone has nobody to ask for what it lost.
+#[test]
+fn lesson_09_a_lone_validator_goes_on_after_a_power_failure_at_any_commit() {
+    for moment in [Moment::BeforeCommit, Moment::BeforeVotes, Moment::AfterCommit] {
+        for commit in 0.. {
+            let mut world = World::new(ledger_spec(1, 2));
+            let ledger = Ledger::new(world.chain.spec.consensus.clone());
+            let coins = ledger.coins_of(&owner(RICH));
+            let list =
+                [201, 202].map(|to| ledger.payment(RICH, coins[to as usize - 201], to, Amount(5_000_000)));
+            let [first, second] = list.map(|payment| payment.sign(&ledger.chain));
+            world.nodes[0].1.die(commit, moment);
+            world.submit(0, first.clone());
+            let txid = first.transaction.id();
+            world.run(|world| !world.is_up(0) || world.is_final(txid));
+            if world.is_up(0) {
+                assert!(commit >= 1, "the payment takes commits");
+                break;
+            }
+            world.power_off(0, 0);
+            world.open(0);
+            let name = format!("commit {commit}, {moment:?}");
+            if world.balance(0, &owner(201)) == Amount(0) && world.node(0).mempool().is_empty() {
+                world.submit(0, first);
+            }
+            let txid = second.transaction.id();
+            world.submit(0, second);
+            assert!(world.reaches(300, |world| world.is_final(txid)), "{name}: {:?}", world.notices.last());
+            for to in [201, 202] {
+                assert_eq!(world.balance(0, &owner(to)), Amount(5_000_000), "{name}");
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ use timecoin_core::transaction::SignedTransaction;
 pub(crate) enum Moment {
     /// A commit is under way and leaves nothing.
     BeforeCommit,
+    /// A commit is done but for its votes, which the file store writes after the rows.
+    BeforeVotes,
     /// A commit is done and nobody has heard of it.
     AfterCommit,
 }
@@ -69,8 +71,10 @@ impl Store for Disk {
         match self.fate.get() {
             Some((0, moment)) => {
                 self.fate.set(None);
-                if moment == Moment::AfterCommit {
-                    self.rows.commit(batch).await?;
+                match moment {
+                    Moment::BeforeCommit => {}
+                    Moment::BeforeVotes => self.rows.commit(&without_votes(batch)).await?,
+                    Moment::AfterCommit => self.rows.commit(batch).await?,
                 }
                 Err(MemoryError)
             }
@@ -90,6 +94,18 @@ impl Store for Disk {
     ) -> Result<Vec<(Key, Value)>, MemoryError> {
         self.rows.scan(table, range, limit).await
     }
+}
+
+fn without_votes(batch: &Batch) -> Batch {
+    let mut rows = Batch::default();
+    for (table, key, value) in batch.iter().filter(|(table, ..)| *table != Table::Sign) {
+        match value {
+            Some(value) => rows.put(table, key.clone(), value.clone()),
+            None => rows.delete(table, key.clone()),
+        }
+    }
+    rows.sync();
+    rows
 }
 
 /// A memory store never makes anyone wait.

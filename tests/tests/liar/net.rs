@@ -21,7 +21,7 @@ use timecoin_core::transaction::{
 };
 use timecoin_core::vote::Height;
 use timecoin_native::devnet::{Founder, spec};
-use timecoin_native::run::{Operator, RunConfig, Running, start};
+use timecoin_native::run::{Operator, Past, RunConfig, Running, start};
 use timecoin_native::{clock, identity};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ impl Net {
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: None,
             peers: Vec::new(),
-            operator: Some(Operator { key: operator, unused: true }),
+            operator: Some(Operator { key: operator, past: Past::Unused }),
             mempool: Default::default(),
             tls: None,
             trust: Default::default(),

@@ -176,6 +176,10 @@ impl Node {
                 Ok(client) => break Rc::new(client),
                 // A checkpoint's validators have to be asked for.
                 Err(error) if error.is_passing() => drop(self.failed.take()),
+                Err(ClientError::Store(error @ (StoreError::Quota | StoreError::Lost { .. }))) => {
+                    self.store.give_up(error);
+                    continue;
+                }
                 Err(error) => drop(self.failed.replace(Some(error.into()))),
             }
             self.show_state();

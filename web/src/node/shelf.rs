@@ -60,6 +60,12 @@ impl Shelf {
         Ok(())
     }
 
+    /// Goes on in memory: the browser has a database, but takes nothing into it.
+    pub(super) fn give_up(&self, error: StoreError) {
+        self.place.replace(Place::Memory(MemoryStore::default()));
+        self.problem.replace(Some(error));
+    }
+
     /// Whether rows outlive the Worker.
     #[must_use]
     pub fn is_kept(&self) -> bool {

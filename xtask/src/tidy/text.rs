@@ -30,7 +30,15 @@ pub(super) fn check(file: &str, source: &str) -> Vec<Violation> {
         let reason = format!("{lines} lines; over {LINES_MAX} means that two ideas share a file");
         violations.push(violation(LINES_MAX + 1, "file size", reason));
     }
+    let mut is_example = false;
     for (number, line) in (1..).zip(source.lines()) {
+        if let Some(language) = fence(line).filter(|_| file.ends_with(".rs")) {
+            is_example = !is_example;
+            if is_example && language != "text" {
+                let reason = "the test run leaves examples in documentation out: make it a test, or ```text";
+                violations.push(violation(number, "example", reason.to_owned()));
+            }
+        }
         if line.contains(BROKEN) {
             violations.push(violation(number, "leftover", format!("`{BROKEN}`: mend it, or open an issue")));
         }
@@ -50,6 +58,13 @@ pub(super) fn check(file: &str, source: &str) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// What follows the fence of an example in documentation.
+fn fence(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
+    text.trim_start().strip_prefix("```")
 }
 
 /// Whether what follows the mark is `(#12)`.
@@ -74,6 +89,9 @@ mod tests {
             ("later, with an issue", "a.rs", format!("// {LATER}(#12): x"), None),
             ("later, with half an issue", "a.rs", format!("// {LATER}(#): x"), Some("leftover")),
             ("muted script test", "a.test.mjs", format!("test{}'x')", MUTED[0]), Some("unfinished")),
+            ("a picture", "a.rs", "//! ```text\n//! ```\n".to_owned(), None),
+            ("an example", "a.rs", "    /// ```\n    /// ```\n".to_owned(), Some("example")),
+            ("two of them", "a.rs", "//! ```text\n//! ```\n/// ```rust\n/// ```".to_owned(), Some("example")),
             ("an iterator", "a.rs", format!("x{}1)", MUTED[0]), None),
         ];
         for (name, file, source, expected) in cases {

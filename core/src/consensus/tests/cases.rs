@@ -225,6 +225,46 @@ fn a_commit_certificate_of_any_view_decides_and_collects_late_commits() {
     }
 }
 
+/// Commits of a view that is long over decide a validator that is locked on another block: one by one where it knew
+/// that view to be prepared, and as a certificate always. It commits to nothing more.
+#[test]
+fn a_late_commit_quorum_of_an_old_view_decides_a_validator_locked_on_another_block() {
+    let (locked, right) = (block(1), block(2));
+    for (name, knew_prepared, certified) in [
+        ("one by one", true, false),
+        ("certified", true, true),
+        ("certified, never seen prepared", false, true),
+    ] {
+        let mut bench = Bench::new(&[1; 4]);
+        let me = (0..4).rev().find(|index| *index != bench.proposer(0)).expect("there are four");
+        let others: Vec<_> = (0..4).filter(|index| *index != me).collect();
+        bench.propose(0, locked);
+        bench.accept(locked);
+        bench.votes(others.clone(), Phase::Prepare, 0, Some(locked));
+        // The others did not see that quorum, and are free in view 1. Their block never arrives here.
+        let seen = if knew_prepared { 3 } else { 2 };
+        bench.votes(others[..seen].to_vec(), Phase::Prepare, 1, Some(right));
+        bench.votes(others[..2].to_vec(), Phase::Prepare, 4, None);
+        let state = bench.engine.state().expect("a height is open");
+        assert_eq!((state.view.0, state.locked), (4, Some((locked, ViewNumber(0)))), "{name}");
+        let mut outputs = Vec::new();
+        if certified {
+            let certificate = bench.certificate(others.clone(), Phase::Commit, 1, Some(right));
+            outputs = bench.give(Input::Certificate(certificate));
+        } else {
+            for from in others {
+                outputs = bench.votes([from], Phase::Commit, 1, Some(right));
+            }
+        }
+        let decided = outputs.iter().find_map(|output| match output {
+            Output::Decide { block, certificate } => Some((*block, certificate.verify(&bench.set, &CHAIN))),
+            _ => None,
+        });
+        assert_eq!(decided, Some((right, Ok(()))), "{name}: {outputs:?}");
+        assert!(signs(&outputs).is_empty() && evidence(&outputs).is_empty(), "{name}: {outputs:?}");
+    }
+}
+
 #[test]
 fn a_prepare_certificate_of_a_higher_view_moves_there_and_gets_our_commit() {
     let mut bench = Bench::new(&[1; 4]);

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::time::Time;
 use crate::vote::{Phase, VoteData};
 
-use self::model::{Faults, Model};
+use self::model::{Faults, Model, TIMEOUTS};
 
 const QUIET: Faults =
     Faults { loss: 0, duplicate: 0, crash: 0, freeze: 0, delay_max_ms: 20, liar: false, invalid: 0 };
@@ -26,6 +26,58 @@ fn quiet_networks_decide_in_view_0() {
         let heights = model.heights();
         assert!(heights.iter().all(|height| *height >= 50), "{weights:?} reached {heights:?}");
         assert_eq!(model.view_max.0, 0, "{weights:?}");
+    }
+}
+
+/// Heartbeat blocks are all that happens, each in view 0, whoever proposes and however the clocks of their parents'
+/// decisions differ.
+#[test]
+fn an_empty_chain_idles_for_hours_without_burning_views() {
+    const HOURS: u64 = 6;
+    for seed in 0..3 {
+        let mut model = Model::idle(&[1; 4], seed, Faults { delay_max_ms: 800, ..QUIET });
+        model.run(Time(HOURS * 3_600_000));
+        let heartbeats = (HOURS * 3_600_000 / TIMEOUTS.heartbeat_ms) as usize;
+        let heights = model.heights();
+        let expected = heartbeats * 9 / 10..=heartbeats;
+        assert!(heights.iter().all(|height| expected.contains(height)), "seed {seed}: {heights:?}");
+        assert_eq!(model.view_max.0, 0, "seed {seed}");
+    }
+}
+
+/// More than a third of the weight is gone for an hour, and every message to and from it is lost. Nothing is decided
+/// meanwhile; back, with nothing but what was durable or with all its memory, it needs nobody to lend a hand.
+#[test]
+fn more_than_a_third_silent_for_an_hour_and_back_resumes_by_itself() {
+    for (seed, weights, gone) in [
+        (0, &[1; 4][..], &[0, 2][..]),
+        (1, &[1; 4], &[1, 2, 3]),
+        (2, &[1; 7], &[2, 4, 6]),
+        (3, &[10, 4, 4, 1], &[0]),
+    ] {
+        for restarted in [false, true] {
+            let name = format!("seed {seed}, {restarted}");
+            let mut model = Model::new(weights, seed, QUIET);
+            model.run(Time(20_000 + 411 * seed));
+            model.gone.extend(gone);
+            let before = model.heights();
+            model.run(model.now.plus(3_600_000));
+            let top = before.iter().max().copied().unwrap_or(0);
+            // A quorum of Commits may have been on its way.
+            assert!(model.heights().iter().all(|height| *height <= top + 1), "{name}: {:?}", model.heights());
+            let top = model.heights().into_iter().max().unwrap_or(0);
+            let view = model.view_max.0;
+            for at in core::mem::take(&mut model.gone) {
+                if restarted {
+                    model.crash(at);
+                }
+            }
+            model.run(model.now.plus(120_000));
+            assert!(model.heights().iter().all(|height| *height > top + 5), "{name}: {:?}", model.heights());
+            let decided = model.nodes[0].chain[top].1.data.view.0;
+            assert!(decided <= view + 2, "{name}: decided in view {decided}, {view} was the highest before");
+            assert!(model.evidence.is_empty(), "{name}");
+        }
     }
 }
 

@@ -240,10 +240,23 @@ pub(super) struct Model {
     pub(super) signed: BTreeMap<(usize, Height, ViewNumber, Phase), VoteData>,
     pub(super) evidence: BTreeSet<Evidence>,
     pub(super) view_max: ViewNumber,
+    /// No transaction ever waits.
+    idle: bool,
+    /// Whom no message reaches or leaves.
+    pub(super) gone: BTreeSet<usize>,
 }
 
 impl Model {
     pub(super) fn new(weights: &[u64], seed: u64, faults: Faults) -> Self {
+        Self::begin(weights, seed, faults, false)
+    }
+
+    /// A network that nobody pays on.
+    pub(super) fn idle(weights: &[u64], seed: u64, faults: Faults) -> Self {
+        Self::begin(weights, seed, faults, true)
+    }
+
+    fn begin(weights: &[u64], seed: u64, faults: Faults, idle: bool) -> Self {
         let (set, keys) = validators(weights);
         let node = |key: &SecretKey| Node {
             engine: Consensus::new(),
@@ -268,6 +281,8 @@ impl Model {
             signed: BTreeMap::new(),
             evidence: BTreeSet::new(),
             view_max: ViewNumber(0),
+            idle,
+            gone: BTreeSet::new(),
         };
         (0..model.nodes.len()).for_each(|at| model.open(at));
         model
@@ -290,10 +305,13 @@ impl Model {
             ..height_start(height.0, &self.set, Some(at as ValidatorIndex))
         };
         self.feed(at, Input::Start(start));
-        self.feed(at, Input::Work);
+        if !self.idle {
+            self.feed(at, Input::Work);
+        }
     }
 
-    fn crash(&mut self, at: usize) {
+    /// Starts a node again with what was durable.
+    pub(super) fn crash(&mut self, at: usize) {
         let key = self.keys[at].clone();
         let node = &mut self.nodes[at];
         node.engine = Consensus::new();
@@ -417,6 +435,9 @@ impl Model {
     }
 
     fn broadcast(&mut self, from: usize, message: &Message) {
+        if self.gone.contains(&from) {
+            return;
+        }
         (0..self.nodes.len()).filter(|to| *to != from).for_each(|to| self.send(to, message.clone()));
     }
 
@@ -433,6 +454,9 @@ impl Model {
     }
 
     fn deliver(&mut self, to: usize, message: Message) {
+        if self.gone.contains(&to) {
+            return;
+        }
         // Stands for sync: who is behind gets the certificates of what it misses.
         let open = self.open_height(to);
         if message.height().is_some_and(|height| height > open) {

@@ -16,6 +16,7 @@ use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
 use crate::rpc::query::{self, Reader};
 use crate::rpc::render;
+use crate::wallet::address_code;
 
 const BALANCES_MAX: usize = 500;
 const LISTS_MAX: usize = 20;
@@ -151,6 +152,8 @@ pub(super) fn validate_address(handle: &NodeHandle, params: &mut Params) -> Resu
     let text: String = params.required("address")?;
     Ok(match Address::parse_for(handle.chain.spec.consensus.network, &text) {
         Ok(owner) => json!({ "valid": true, "owner": owner }),
-        Err(error) => json!({ "valid": false, "reason": error.to_string() }),
+        Err(error) => {
+            json!({ "valid": false, "code": address_code(&error), "reason": error.to_string() })
+        }
     })
 }

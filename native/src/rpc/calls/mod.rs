@@ -39,6 +39,7 @@ pub(super) async fn call(
         "getpeerinfo" => node::peers(handle).await,
         "subscribe" => lock(caller.topics()?).subscribe(&mut params),
         "unsubscribe" => lock(caller.topics()?).unsubscribe(&mut params),
+        "overridequarantine" => node::override_quarantine(handle, &mut params).await,
         "stop" => {
             handle.stop();
             Ok(json!("stopping"))

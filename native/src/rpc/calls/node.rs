@@ -5,6 +5,7 @@ use timecoin_core::hash::MasternodeId;
 use timecoin_core::keys::PublicKey;
 use timecoin_core::peer::handshake::{PROTOCOL_VERSION, PeerId};
 use timecoin_core::time::Time;
+use timecoin_core::vote::Height;
 
 use crate::handle::NodeHandle;
 use crate::rpc::error::{Kind, RpcError};
@@ -51,6 +52,15 @@ pub(super) async fn consensus(handle: &NodeHandle) -> Result<Value, RpcError> {
             "silent_until_height": quarantine.until,
         })),
     }))
+}
+
+pub(super) async fn override_quarantine(handle: &NodeHandle, params: &mut Params) -> Result<Value, RpcError> {
+    let height = Height(params.required("height")?);
+    if handle.ask(|node| node.quarantine().is_none()).await? {
+        return Err(RpcError::new(Kind::NotFound, "this node is in no quarantine"));
+    }
+    handle.override_quarantine(height).await?;
+    consensus(handle).await
 }
 
 pub(super) fn network(handle: &NodeHandle) -> Value {

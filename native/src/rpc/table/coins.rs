@@ -138,6 +138,11 @@ pub(super) const METHODS: &[Method] = &[
         Shape::Object(&[
             field("valid", Shape::Flag, ""),
             optional("owner", Shape::Id, "where it is valid"),
+            optional(
+                "code",
+                Shape::Text,
+                "where it is not: address-malformed, address-damaged or address-wrong-network",
+            ),
             optional("reason", Shape::Text, "where it is not"),
         ]),
         &[],

@@ -37,6 +37,25 @@ macro_rules! masternode_and {
 
 const MASTERNODE: Shape = masternode_and!();
 
+/// Where consensus stands.
+const CONSENSUS: Shape = Shape::Object(&[
+    field("height", Shape::Number, ""),
+    field("view", Shape::Number, ""),
+    field("phase", Shape::Text, "of the view"),
+    field("proposer", Shape::Nullable(&Shape::Id), "operator key"),
+    field("locked", Shape::Nullable(&Shape::Id), "the block this node committed to"),
+    field("valid", Shape::Nullable(&Shape::Id), "the newest prepared block"),
+    field("votes_held", Shape::Number, "at most 22 per validator"),
+    field(
+        "quarantine",
+        Shape::Nullable(&Shape::Object(&[
+            field("reason", Shape::Text, ""),
+            field("silent_until_height", Shape::Number, ""),
+        ])),
+        "why and for how long this validator stays silent",
+    ),
+]);
+
 /// The topics of subscriptions and what each is told.
 pub(in crate::rpc) const TOPICS: &[(&str, &str, Shape)] = &[
     ("blocks", "every final block; no filter", BLOCK_NEWS),
@@ -63,29 +82,7 @@ pub(super) const METHODS: &[Method] = &[
         masternode_and!(AT),
         &[Kind::NotFound],
     ),
-    method(
-        "getconsensusinfo",
-        &[],
-        "The open height, and whether this node may sign.",
-        Shape::Object(&[
-            field("height", Shape::Number, ""),
-            field("view", Shape::Number, ""),
-            field("phase", Shape::Text, "of the view"),
-            field("proposer", Shape::Nullable(&Shape::Id), "operator key"),
-            field("locked", Shape::Nullable(&Shape::Id), "the block this node committed to"),
-            field("valid", Shape::Nullable(&Shape::Id), "the newest prepared block"),
-            field("votes_held", Shape::Number, "at most 22 per validator"),
-            field(
-                "quarantine",
-                Shape::Nullable(&Shape::Object(&[
-                    field("reason", Shape::Text, ""),
-                    field("silent_until_height", Shape::Number, ""),
-                ])),
-                "why and for how long this validator stays silent",
-            ),
-        ]),
-        &[],
-    ),
+    method("getconsensusinfo", &[], "The open height, and whether this node may sign.", CONSENSUS, &[]),
     method(
         "getnetworkinfo",
         &[],
@@ -143,6 +140,19 @@ pub(super) const METHODS: &[Method] = &[
     ),
     method("uptime", &[], "Milliseconds since the node started.", Shape::Number, &[]),
     method("rpc.discover", &[], "This list, as OpenRPC.", Shape::Free("OpenRPC document"), &[]),
+    Method {
+        name: "overridequarantine",
+        params: &[field(
+            "height",
+            Shape::Number,
+            "the first at which it may sign: you answer for it that its key signed nothing there or above",
+        )],
+        summary: "Ends the silence of a validator whose store was lost or rolled back. Needed where more than a third \
+                  of the weight is silent at once.",
+        result: CONSENSUS,
+        errors: &[Kind::NotFound],
+        needs_token: true,
+    },
     Method {
         name: "stop",
         params: &[],

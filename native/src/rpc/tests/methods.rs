@@ -213,6 +213,7 @@ fn other_cases(facts: &Facts) -> Vec<Case> {
         case("unsubscribe", [], [(json!([1]), "needs_socket")]),
         case("uptime", [json!([])], [(json!([1]), WRONG)]),
         case("rpc.discover", [json!([])], [(json!([1]), WRONG)]),
+        case("overridequarantine", [], [(json!([1]), "unauthorized")]),
         case("stop", [], [(json!([]), "unauthorized")]),
     ]
 }
@@ -343,6 +344,9 @@ async fn stop_needs_the_token_and_then_stops() {
     }
     let token = format!("Authorization: Bearer {TOKEN}");
     let headers = ["Content-Type: application/json", token.as_str()];
+    let idle = r#"{"jsonrpc":"2.0","id":1,"method":"overridequarantine","params":[1]}"#;
+    let answer = node.request("POST", "/rpc", &headers, idle.as_bytes()).await;
+    assert_eq!(answer.json()["error"]["data"]["code"], "not_found", "there is no quarantine");
     let answer = node.request("POST", "/rpc", &headers, call.as_bytes()).await;
     assert_eq!(answer.json()["result"], "stopping");
     let mut node = node;

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::devnet::{Founder, spec};
 use crate::metrics::Metrics;
-use crate::run::{Operator, RunConfig, Running, StopReason, start};
+use crate::run::{Operator, Past, RunConfig, Running, StopReason, start};
 use crate::{clock, identity};
 
 use super::{RpcConfig, router};
@@ -108,7 +108,7 @@ impl TestNode {
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: None,
             peers: Vec::new(),
-            operator: votes.then(|| Operator { key: net.operator.clone(), unused: true }),
+            operator: votes.then(|| Operator { key: net.operator.clone(), past: Past::Unused }),
             mempool: Default::default(),
             tls: None,
             trust: Default::default(),

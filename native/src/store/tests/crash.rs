@@ -84,12 +84,18 @@ fn what_was_stored_survives_kill_9() {
         let (found_votes, found_rows): (Vec<_>, Vec<_>) =
             all_rows(&store).into_iter().partition(|(table, _)| !is_row(*table));
 
-        // The batch in flight is there whole or not at all, but for its vote, which may be there alone.
+        // The rows of the batch in flight are there whole or not at all, and its vote only where they are.
         let mut with_next = Model(model.0.clone());
         with_next.apply(stored + 1);
-        let whole = found_rows == model.rows(false) || found_rows == with_next.rows(false);
+        let has_next = found_rows == with_next.rows(false);
+        let whole = has_next || found_rows == model.rows(false);
         assert!(whole, "kill {kill}: the rows are those of batch {stored} or of the next");
         let next = batch(stored + 1);
+        let is_cast = |(table, key, value): (Table, &Key, Option<&Value>)| {
+            let cast = |vote: &(Table, Row)| vote.1.0 == *key && Some(&vote.1.1) == value;
+            !is_row(table) && found_votes.iter().any(cast)
+        };
+        assert!(has_next || !next.iter().any(is_cast), "kill {kill}: no vote without the rows of its batch");
         let withdrawn =
             |row: &(Table, Row)| next.iter().any(|(table, key, _)| (table, key) == (row.0, &row.1.0));
         for vote in model.rows(true) {

@@ -88,6 +88,23 @@ fn a_failed_commit_fails_the_store() {
     assert_eq!(all_rows(&store), [(Table::Meta, (b"a".to_vec(), Value::from(*b"1")))], "nothing was torn");
 }
 
+/// Votes were journaled first: where the disk was full for the block of a Commit, the Commit stayed, and was sent after
+/// the restart for a block that nobody had.
+#[test]
+fn a_vote_is_not_stored_without_the_rows_of_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    let long = vec![1; 1 << 16];
+    let refused = synced(&[
+        (Table::Sign, b"vote", b"1"),
+        (Table::Candidate, b"block", b"2"),
+        (Table::Tree, &long, b""),
+    ]);
+    assert!(matches!(store.commit_batch(&refused), Err(StoreError::KeyTooLong { .. })));
+    drop(store);
+    assert_eq!(all_rows(&FileStore::open(folder.path()).unwrap()), []);
+}
+
 #[test]
 fn snapshots_show_one_moment_while_commits_go_on() {
     const ROUNDS: u64 = 300;

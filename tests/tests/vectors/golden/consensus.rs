@@ -157,5 +157,26 @@ fn receipts() {
         let unknown = json!({ "receipt": receipt, "spec": unknown, "now": now });
         vectors.refuse("an anchor not trusted", "verify-receipt", &unknown, "receipt-unknown-anchor");
     }
+    let (line, answer) = large_receipt();
+    assert_eq!(vectors.ask("signed by 67 of 100", "verify-receipt", &line), answer);
     vectors.compare("receipts.json");
+}
+
+/// A receipt with the certificate of a large set, as `cargo xtask bench web` measures it; and what it proves.
+fn large_receipt() -> (serde_json::Value, serde_json::Value) {
+    let chain = TestChain::new(100, 5, 0, 7);
+    let (anchor, tip) = (Height(6), Height(7));
+    let payment = Payment::in_block(&chain.body(tip).transactions, 1).expect("two transactions");
+    let trace = [chain.light_block(tip)];
+    assert_eq!(trace[0].certificate.signatures.len(), 67);
+    let receipt = Receipt::under_trace(&chain.trusted(anchor), &trace, None, payment).expect("a trace");
+    let checkpoints = vec![Checkpoint::of(chain.header(anchor))];
+    let spec = ChainSpec { consensus: (**chain.spec()).clone(), bootstrap: Vec::new(), checkpoints };
+    let now = chain.header(tip).time.plus(5000);
+    let proved = receipt.verify(&spec.checkpoints, &chain.options(), now).expect("it holds");
+    let line = json!({ "receipt": receipt.to_text(), "spec": spec, "now": now });
+    let answer = serde_json::from_str(&timecoin_core::tool::run("verify-receipt", &line.to_string()));
+    let answer: serde_json::Value = answer.expect("tools answer in JSON");
+    assert_eq!((&answer["valid"], &answer["txid"]), (&json!(true), &json!(proved.txid)));
+    (line, answer)
 }
