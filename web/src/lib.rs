@@ -1,4 +1,4 @@
-//! TimeCoin's core in WebAssembly: the light node of a page's Worker.
+//! TimeCoin's core in WebAssembly: the light node and the wallet of a page's Worker.
 //!
 //! | module | what |
 //! |---|---|
@@ -6,9 +6,10 @@
 //! | `store` | IndexedDB behind the core's store |
 //! | `net` | peers over the browser's WebSockets |
 //! | `node` | the light node: following, answers, subscriptions |
+//! | `wallet` | the wallet: keys, payments, history |
 //! | `api` | the interface to pages: types, errors, and their TypeScript |
 //! | `worker` | what the Worker's JavaScript calls |
-//! | `tools` | in test builds: the line tools, to be compared with the native ones |
+//! | `tool` | functions that tests call under Node; not in the shipped module |
 //!
 //! A thin surface: every verdict is made in `timecoin-core`. Malformed text is a typed failure; it is never a verdict.
 //!
@@ -30,6 +31,7 @@ mod platform;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "tools")]
-pub mod tools;
+#[cfg(feature = "tool")]
+pub mod tool;
+pub mod wallet;
 pub mod worker;

@@ -15,24 +15,24 @@ use crate::{setup, web};
 /// A package that becomes a module of its own.
 pub(crate) struct Module {
     package: &'static str,
+    features: &'static [&'static str],
     profile: &'static str,
-    features: &'static str,
     flags: &'static [&'static str],
 }
 
-/// The light node.
+/// The light node, and everything else a page can do.
 pub(crate) const WEB: Module =
-    Module { package: "timecoin-web", profile: "wasm", features: "", flags: FLAGS };
-
-/// The same with the line tools, for tests under Node.
-const TOOLS: Module = Module { features: "tools", ..WEB };
+    Module { package: "timecoin-web", features: &[], profile: "wasm", flags: COMPACT };
 
 /// The smaller of SHA-2's two forms.
-const FLAGS: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
+const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
+
+/// The same with the line-JSON tools, for tests under Node.
+const TOOLS: Module = Module { features: &["tool"], ..WEB };
 
 /// The check of receipts alone: small before fast.
 pub(crate) const VERIFIER: Module =
-    Module { package: "timecoin-verifier", profile: "verifier", features: "", flags: FLAGS };
+    Module { package: "timecoin-verifier", features: &[], profile: "verifier", flags: COMPACT };
 
 /// Whom the JavaScript side is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,19 +52,10 @@ impl Module {
     /// Builds the package; returns the module as the compiler left it.
     pub(crate) fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         setup::wasm_target()?;
-        let Self { package, profile, features, flags } = self;
-        let arguments = [
-            "build",
-            "--package",
-            package,
-            "--features",
-            features,
-            "--target",
-            setup::WASM,
-            "--profile",
-            profile,
-        ];
+        let Self { package, features, profile, flags } = self;
+        let arguments = ["build", "--package", package, "--target", setup::WASM, "--profile", profile];
         let mut build = workspace.cargo(arguments);
+        build.args(["--features", &features.join(",")]);
         build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace, flags));
         run(&mut build)?;
         Ok(workspace.target.join(setup::WASM).join(profile).join(self.name() + ".wasm"))
@@ -107,7 +98,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
     TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
-    let node_module = folder.join(TOOLS.name() + ".js");
+    let node_module = folder.join(WEB.name() + ".js");
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");

@@ -1,4 +1,4 @@
-//! Functions of the core under Node, for tests that compare them with the native ones.
+//! What tests under Node compare with the native program, byte by byte; not in the shipped module.
 
 use timecoin_core::hash::{from_hex, hex_to_vec};
 use timecoin_core::keys::{self, PublicKey, Signature};
