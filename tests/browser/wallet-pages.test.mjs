@@ -93,7 +93,7 @@ test('making a wallet', async () => {
 
 test('its addresses, and an empty history', async () => {
   await goTo('#/wallet/receive');
-  await page.getByText('Copy address').waitFor();
+  await page.getByText('Copy request').waitFor();
   await page.getByPlaceholder('Label').fill('shop');
   await page.getByRole('button', { name: 'New address' }).click();
   await page.getByText('shop', { exact: true }).waitFor();

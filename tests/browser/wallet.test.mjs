@@ -179,7 +179,7 @@ function walletTests(name) {
     await other.close();
     await unlock(page);
     await until(page, () => [...document.querySelectorAll("[aria-label='Last payments'] li")].some(({ innerText }) => innerText.includes("0.25")));
-    const sent = await page.evaluate(() => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes("-0.25")).length);
+    const sent = await page.evaluate(() => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes("0.25")).length);
     assert.equal(sent, 1);
     await page.close();
   });

@@ -14,6 +14,8 @@
 //! All but [`sync`] know no node and no store: what they learn of the chain they are handed.
 //! Entropy is always an argument: the driver draws it. Secrets are wiped when dropped and never printed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 pub mod account;
 pub mod build;
 pub mod coins;
@@ -29,3 +31,18 @@ pub mod state;
 pub mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
+
+/// A map of these, entered one by one: collecting would sort them first, with code of its own for each type, which costs a
+/// page's payload 15 KB a time.
+fn map_of<K: Ord, V>(entries: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    map.extend(entries);
+    map
+}
+
+/// The same for sets.
+fn set_of<K: Ord>(entries: impl IntoIterator<Item = K>) -> BTreeSet<K> {
+    let mut set = BTreeSet::new();
+    set.extend(entries);
+    set
+}

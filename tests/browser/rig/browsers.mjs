@@ -15,7 +15,7 @@ import { launchChromium } from "./chromium.mjs";
 import { launchFirefox, launchWebkit } from "./webdriver.mjs";
 
 const LAUNCHERS = { chromium: launchChromium, firefox: launchFirefox, webkit: launchWebkit };
-const UNTIL_MS = 60_000;
+const UNTIL_MS = Number(process.env.UNTIL_MS ?? 60_000);
 
 /** The browsers of this run: all three, or those `TIMECOIN_BROWSERS` names. */
 export const BROWSERS = (process.env.TIMECOIN_BROWSERS ?? Object.keys(LAUNCHERS).join(",")).split(",");

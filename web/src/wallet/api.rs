@@ -161,6 +161,12 @@ impl Node {
                 node.show_wallet(&view);
             }
         });
+        let node = Rc::downgrade(self);
+        wallet.on_sending(move |txid| {
+            if let Some(node) = node.upgrade() {
+                node.record_phases(txid);
+            }
+        });
         purse.wallet.replace(Some(Rc::clone(&wallet)));
         Ok(wallet)
     }

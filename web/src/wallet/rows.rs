@@ -161,7 +161,8 @@ pub(super) async fn load<W: Store>(store: &W, chain: ChainId) -> Result<Option<L
     let Some(secrets) = row(WALLET) else { return Ok(None) };
     let secrets = Secrets::read(secrets, chain)?;
     let list = row(LABELS).and_then(|row| read::<Vec<(Owner, String)>>(row));
-    let labels = list.unwrap_or_default().into_iter().collect();
+    let mut labels = Labels::new();
+    labels.extend(list.unwrap_or_default());
     let payments = decoded::<Outgoing, W>(store, Table::Mempool).await?;
     let state = row(STATE).and_then(|row| core::str::from_utf8(row).ok());
     let state = state.and_then(|text| WalletState::from_json(text, chain).ok());
