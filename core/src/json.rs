@@ -93,6 +93,23 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     value.map_err(|fault| reader.place(fault))
 }
 
+/// The number that an object has under the key `version`, whatever else it has: so that a file of newer software is told
+/// apart from a damaged one.
+#[must_use]
+pub fn version(text: &str) -> Option<u64> {
+    let mut reader = Reader { text, at: 0, key: String::new() };
+    reader.expect(b'{').ok()?;
+    loop {
+        let key = reader.string().ok()?;
+        reader.expect(b':').ok()?;
+        if key == "version" {
+            return reader.number().ok();
+        }
+        reader.skip().ok()?;
+        reader.expect(b',').ok()?;
+    }
+}
+
 /// A text read up to `at`, which does not move on after a fault.
 struct Reader<'a> {
     text: &'a str,
@@ -229,6 +246,35 @@ impl<'a> Reader<'a> {
             unit = unit << 4 | digit;
         }
         Ok(unit)
+    }
+
+    /// Skips a value, without a look at what is in it.
+    fn skip(&mut self) -> Result<(), Fault> {
+        let mut depth = 0u32;
+        loop {
+            match self.peek_token().ok_or(Fault::Syntax)? {
+                b'"' => drop(self.string()?),
+                b'{' | b'[' => {
+                    self.at += 1;
+                    depth = depth.checked_add(1).ok_or(Fault::Syntax)?;
+                }
+                b'}' | b']' => {
+                    self.at += 1;
+                    depth = depth.checked_sub(1).ok_or(Fault::Syntax)?;
+                }
+                b',' | b':' if depth > 0 => self.at += 1,
+                b'-' | b'+' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
+                    while let Some(b'-' | b'+' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9') = self.peek()
+                    {
+                        self.at += 1;
+                    }
+                }
+                _ => return Err(Fault::Syntax),
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn end(&mut self) -> Result<(), Fault> {

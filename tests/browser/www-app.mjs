@@ -16,7 +16,13 @@ const require = createRequire(join(www, 'package.json'));
 export const screenshots = join(process.env.TIMECOIN_BROWSER_OUTPUT ?? join(root, 'target', 'browser'), 'www');
 export const ID = '46'.repeat(32);
 export const ADDRESS = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7';
-export const UNLOCKED = { wallet: 'unlocked' };
+
+/** How every page is looked at. */
+export const LOOKS = [
+  { look: 'light', colorScheme: 'light', width: 1200 },
+  { look: 'dark', colorScheme: 'dark', width: 1200 },
+  { look: 'narrow', colorScheme: 'light', width: 320 },
+];
 
 /** Serves the build at a folder. */
 export function serveFixture(at) {
@@ -27,7 +33,7 @@ export function serveFixture(at) {
 export async function startApp() {
   await build(www, ['--mode', 'fixture']);
   await mkdir(screenshots, { recursive: true });
-  const axe = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+  const axe = await axeSource();
   const server = await serveFixture('/some/folder/');
   const browser = await chromium.launch(CHROMIUM);
   return {
@@ -71,7 +77,12 @@ async function open(browser, base, path, plan) {
   };
 }
 
-async function assertAccessible(page, name, axe) {
+/** The scanner, as text. */
+export function axeSource() {
+  return readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+}
+
+export async function assertAccessible(page, name, axe) {
   // The policy forbids pages to evaluate texts; the debugger may.
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));

@@ -1,10 +1,10 @@
-/** What people do in the app: make a wallet, pay, search, look at proofs, go offline. */
+/** What people do in the app: search, look at proofs, go offline. Paying is in `wallet.test.mjs`. */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { ADDRESS, ID, screenshots, serveFixture, startApp, UNLOCKED } from './www-app.mjs';
+import { ADDRESS, ID, screenshots, serveFixture, startApp } from './www-app.mjs';
 
 let app;
 before(async () => {
@@ -27,69 +27,6 @@ test('the pill has a word for every state', async () => {
     await pill.getByText(word.replaceAll(' ', '\u00a0').replace('syncing\u00a0', 'syncing ').replace('stale\u00a0', 'stale ')).waitFor();
     await close();
   }
-});
-
-test('a new wallet: words, backup check, reminder until it is done', async () => {
-  const { page, close } = await app.open('#/wallet');
-  await page.getByRole('button', { name: 'Create a wallet' }).click();
-  await page.getByLabel('Password', { exact: true }).fill('correct horse');
-  await page.getByLabel('Password again').fill('correct horsf');
-  assert.ok(await page.getByRole('button', { name: 'Create' }).isDisabled());
-  await page.getByLabel('Password again').fill('correct horse');
-  await page.getByRole('button', { name: 'Create' }).click();
-  const words = await page.locator('ol .word').allTextContents();
-  assert.equal(words.length, 12);
-  await page.getByRole('button', { name: 'I have written them down' }).click();
-  assert.equal(await page.locator('ol .word').count(), 0, 'the words are off the screen during the check');
-  const fields = await page.getByLabel(/^Word \d+$/).all();
-  for (const field of fields) await field.fill('wrong');
-  await page.getByRole('button', { name: 'Check' }).click();
-  await page.getByRole('alert').getByText('not the right one').waitFor();
-  for (const field of fields) {
-    const at = Number(/\d+/.exec(await page.locator(`label[for="${await field.getAttribute('id')}"]`).textContent())?.[0]);
-    await field.fill(` ${words[at - 1].toUpperCase()} `);
-  }
-  await page.getByRole('button', { name: 'Check' }).click();
-  await page.getByText('Last payments').waitFor();
-  assert.equal(await page.getByText('No checked backup').count(), 0);
-  await close();
-});
-
-test('paying: faults, fee, confirmation, phases, receipt', async () => {
-  const { page, close } = await app.open(`#/pay/${ADDRESS}?amount=1.5&message=for%20tea`, UNLOCKED);
-  assert.equal(await page.getByLabel('Amount').inputValue(), '1.5');
-  assert.equal(await page.getByLabel('Memo (optional)').inputValue(), 'for tea');
-  await page.getByLabel('To', { exact: true }).fill(ADDRESS.replace('qpt4', 'qpt5'));
-  await page.getByText('The address is damaged').waitFor();
-  assert.ok(await page.getByRole('button', { name: 'Review' }).isDisabled());
-  await page.getByLabel('To', { exact: true }).fill(ADDRESS);
-  await page.getByRole('button', { name: 'Review' }).click();
-  const send = page.getByRole('button', { name: 'Send', exact: true });
-  assert.ok(await send.isDisabled(), 'the address has to be compared first');
-  await page.getByRole('checkbox').check();
-  await page.screenshot({ path: join(screenshots, 'wallet-confirm-light.png'), fullPage: true });
-  await app.assertAccessible(page, 'confirm');
-  await send.click();
-  await page.getByRole('heading', { name: /^Paid, final after/ }).waitFor();
-  for (const name of ['Pending', 'PrePrepare', 'Prepare', 'Commit', 'Finalized']) await page.getByText(name, { exact: true }).waitFor();
-  const times = (await page.locator('[aria-label="Phase of the payment"] li .number').allTextContents()).map((time) => Number.parseFloat(time));
-  assert.equal(times.length, 5);
-  assert.deepEqual(times, [...times].sort((a, b) => a - b));
-  await page.getByRole('button', { name: 'QR code and link' }).click();
-  await page.getByRole('img', { name: 'QR code of the receipt' }).waitFor();
-  await page.getByRole('button', { name: 'Copy link' }).waitFor();
-  await page.screenshot({ path: join(screenshots, 'wallet-sent-light.png'), fullPage: true });
-  await app.assertAccessible(page, 'sent');
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
-  assert.match(download.suggestedFilename(), /^timecoin-receipt-[0-9a-f]{12}\.json$/);
-  await close();
-});
-
-test('what cannot be paid says why', async () => {
-  const { page, close } = await app.open(`#/pay/${ADDRESS}?amount=1.5`, { ...UNLOCKED, fail: 'quote' });
-  await page.getByText('There is not enough that can be spent.').waitFor();
-  assert.ok(await page.getByRole('button', { name: 'Review' }).isDisabled());
-  await close();
 });
 
 test('every final opens its proof', async () => {
@@ -134,20 +71,6 @@ test('another block than the one asked for is not shown', async () => {
   await page.getByText('The peer answered with another block than the one asked for. It was not shown.').waitFor();
   await page.goto(`${app.url}#/block/${ID}`);
   await page.getByRole('alert').getByText('It is not shown.').waitFor();
-  await close();
-});
-
-test('contacts are kept and named where they are paid', async () => {
-  const { page, close } = await app.open('#/wallet/contacts', UNLOCKED);
-  await page.getByLabel('Name', { exact: true }).fill('Ann <b>');
-  await page.getByLabel('Address', { exact: true }).fill(ADDRESS);
-  await page.getByRole('button', { name: 'Add', exact: true }).click();
-  await page.reload();
-  await page.locator('strong').getByText('Ann <b>', { exact: true }).waitFor();
-  await page.goto(`${app.url}#/pay/${ADDRESS}?amount=1`);
-  await page.getByText('Contact: Ann <b>').waitFor();
-  await page.getByRole('button', { name: 'Review' }).click();
-  assert.ok(await page.getByRole('button', { name: 'Send', exact: true }).isEnabled(), 'a contact was compared when it was added');
   await close();
 });
 

@@ -1,13 +1,13 @@
 /**
  * The app's pages in every state: light, dark, and 320 pixels wide, without an accessibility fault. Screenshots are kept
- * in `target/browser/www`.
+ * in `target/browser/www`. The wallet's pages are in `wallet-pages.test.mjs`, over a real wallet.
  */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { ADDRESS, ID, screenshots, startApp, UNLOCKED } from './www-app.mjs';
+import { ADDRESS, ID, LOOKS, screenshots, startApp } from './www-app.mjs';
 
 let app;
 before(async () => {
@@ -27,22 +27,7 @@ const PAGES = [
   { name: 'receipt', path: '#/receipt', text: 'Drop it here' },
   { name: 'receipt-proved', path: '#/receipt?r=TIMERECEIPT1QQ', text: 'Proved: this payment is final' },
   { name: 'receipt-refused', path: '#/receipt?r=TIMERECEIPT1QQ', plan: { fail: 'receipt' }, text: 'This proves nothing' },
-  { name: 'wallet-absent', path: '#/wallet', plan: { wallet: 'absent' }, text: 'There is no wallet here' },
-  { name: 'wallet-none', path: '#/wallet', text: 'Create a wallet' },
-  { name: 'wallet-locked', path: '#/wallet', plan: { wallet: 'locked' }, text: 'The wallet is locked' },
-  { name: 'wallet', path: '#/wallet', plan: UNLOCKED, text: 'verified, complete' },
-  { name: 'wallet-send', path: '#/wallet/send', plan: UNLOCKED, text: 'Can be spent' },
-  { name: 'wallet-receive', path: '#/wallet/receive', plan: UNLOCKED, text: 'Copy address' },
-  { name: 'wallet-history', path: '#/wallet/history', plan: UNLOCKED, text: 'Every payment from block' },
-  { name: 'wallet-contacts', path: '#/wallet/contacts', plan: UNLOCKED, text: 'New contact' },
-  { name: 'wallet-backup', path: '#/wallet/settings', plan: UNLOCKED, text: 'Remove the wallet' },
   { name: 'no-page', path: '#/nowhere', text: 'There is no such page' },
-];
-
-const LOOKS = [
-  { look: 'light', colorScheme: 'light', width: 1200 },
-  { look: 'dark', colorScheme: 'dark', width: 1200 },
-  { look: 'narrow', colorScheme: 'light', width: 320 },
 ];
 
 for (const { name, path, text, plan } of PAGES) {

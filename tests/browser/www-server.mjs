@@ -40,11 +40,11 @@ async function contentSecurityPolicy(root) {
 
 /**
  * Starts the server on a free port.
- * @param {{ root: string, folder: string, at?: string, node?: string | null, files?: Record<string, string>, wasm?: boolean }} options
+ * @param {{ root: string, folder: string, at?: string, node?: string | null, files?: Record<string, string>, wasm?: boolean, gate?: { shut: boolean } }} options
  * `folder`: the build; `at`: path it is served at; `node`: `host:port` of a node; `files`: further files by name;
- * `wasm: false` blocks WebAssembly by the policy.
+ * `wasm: false` blocks WebAssembly by the policy; while `gate.shut`, nothing that a page says over a socket arrives.
  */
-export async function serve({ root, folder, at = '/', node = null, files = {}, wasm = true }) {
+export async function serve({ root, folder, at = '/', node = null, files = {}, wasm = true, gate = { shut: false } }) {
   const sent = await contentSecurityPolicy(root);
   const policy = wasm ? sent : sent.replace(" 'wasm-unsafe-eval'", '');
   const [host, port] = (node ?? ':').split(':');
@@ -81,7 +81,10 @@ export async function serve({ root, folder, at = '/', node = null, files = {}, w
       onward.write(`${lines.join('\r\n')}\r\n\r\n`);
       onward.write(head);
       onward.pipe(socket);
-      socket.pipe(onward);
+      socket.on('data', (bytes) => {
+        if (!gate.shut) onward.write(bytes);
+      });
+      socket.on('end', () => onward.end());
     });
     const close = () => {
       socket.destroy();

@@ -252,6 +252,200 @@ export interface WaitParams {
   timeout_ms?: number | null;
 }
 
+/** Whether there is a wallet, and whether it is open. */
+export interface WalletStatus {
+  /** There is one. */
+  exists: boolean;
+  /** Its keys are at hand. */
+  unlocked: boolean;
+  /** The person has shown to have the words. */
+  backed_up: boolean;
+  /** When it locks. */
+  lock_at: number | null;
+}
+
+/** One of the wallet's addresses. */
+export interface WalletAddress {
+  /** The address. */
+  address: string;
+  /** What the person calls it. */
+  label: string;
+  /** Whether it has ever received something. */
+  used: boolean;
+  /** What it holds; null while that is not proved. */
+  amount: string | null;
+}
+
+/** How far a long scan is. */
+export interface Scanning {
+  /** The last block looked at. */
+  height: number;
+  /** The last to look at. */
+  target: number;
+}
+
+/** What became of a payment that is not final: it may still be, or its time is over, or its coins went elsewhere. */
+export type Fate = 'pending' | 'expired' | 'displaced';
+
+/** A payment that is on its way, or that failed not long ago. */
+export interface OutgoingPayment {
+  /** Its id. */
+  txid: string;
+  /** Whom it pays. */
+  to: string[];
+  /** What they get. */
+  amount: string;
+  /** The fee. */
+  fee: string;
+  /** When it was signed. */
+  sent_at: number;
+  /** No block of a later time may contain it. */
+  expires_at: number;
+  /** What became of it. */
+  fate: Fate;
+}
+
+/** Why the wallet is not up to date. */
+export interface WalletProblem {
+  /** A code of the table of errors. */
+  code: string;
+  /** The facts. */
+  message: string;
+  /** What to do. */
+  advice: string;
+}
+
+/** What the wallet holds. Null where that is not proved yet. */
+export interface WalletView {
+  /** The block as of which it is. */
+  height: number;
+  /** Everything, proved complete. */
+  total: string | null;
+  /** Free to spend. */
+  spendable: string | null;
+  /** Promised in payments that are on their way. */
+  pending: string | null;
+  /** Collateral. */
+  locked: string | null;
+  /** Whether the total was proved in this browser. */
+  verified: boolean;
+  /** How old that block is. */
+  age_ms: number | null;
+  /** How far a long scan is. */
+  scanning: Scanning | null;
+  /** Whether the history has every payment up to that block. */
+  complete: boolean;
+  /** Payments that are not final. */
+  outgoing: OutgoingPayment[];
+  /** Why it is not up to date; null where it is, or soon will be. */
+  problem: WalletProblem | null;
+}
+
+/** What a payment of the history was. */
+export type EntryKind = 'received' | 'sent' | 'to_self' | 'reward' | 'masternode';
+
+/** One payment of the history. */
+export interface HistoryEntry {
+  /** Its id. */
+  txid: string;
+  /** Its block. */
+  height: number;
+  /** Time of the block. */
+  time: number;
+  /** What it was. */
+  kind: EntryKind;
+  /** What it changed, without the fee; negative where it went out. */
+  amount: string;
+  /** The fee, where the wallet alone paid it. */
+  fee: string | null;
+  /** Whom the wallet paid. */
+  counterparties: string[];
+  /** The note, where it is text. */
+  memo: string | null;
+}
+
+/** The history, newest first. */
+export interface History {
+  /** The first block looked at. */
+  from: number;
+  /** Whether every block from there on was looked at. */
+  complete: boolean;
+  /** The payments. */
+  entries: HistoryEntry[];
+}
+
+/** Whom to pay, and how. */
+export interface Payment {
+  /** The address. */
+  to: string;
+  /** In whole coins, or `max`. */
+  amount: string;
+  /** A note that everyone can read. */
+  memo?: string | null;
+  /** Grains per 1,000 bytes; the least where it is left out. */
+  fee_per_kb?: number | null;
+  /** 32 hexadecimal digits that name this payment: asked for twice under one name, it is paid once. */
+  id?: string | null;
+}
+
+/** What a payment would cost. */
+export interface Quote {
+  /** What the recipient gets. */
+  amount: string;
+  /** The fee. */
+  fee: string;
+  /** Both. */
+  total: string;
+  /** Coins spent. */
+  inputs: number;
+  /** Bytes of the signed transaction. */
+  size: number;
+}
+
+/** A payment that is on its way. */
+export interface Sent {
+  txid: string;
+}
+
+/** Recovery words, in order. */
+export interface Words {
+  words: string[];
+}
+
+/** One word of the backup check. */
+export interface Position {
+  /** Its place, counted from 1. */
+  at: number;
+  /** What was typed. */
+  word: string;
+}
+
+export interface PasswordParams {
+  password: string;
+}
+
+export interface RestoreParams {
+  /** In order, separated by spaces. */
+  words: string;
+  password: string;
+  /** The first block that may concern the wallet. */
+  from?: number | null;
+}
+
+export interface BackupParams {
+  positions: Position[];
+}
+
+export interface UnlockParams {
+  password: string;
+  /** At most a day. */
+  minutes?: number | null;
+}
+
+export interface LabelParams {
+  label?: string | null;
+}
+
 /** What can be called. */
 export interface Methods {
   /** The newest verified block: at once where there is one from before, with its age. */
@@ -274,10 +468,40 @@ export interface Methods {
   'receipt': { params: TransactionParams; answer: ReceiptForms };
   /** Whether the store keeps what it should. */
   'storage': { params: Nothing; answer: Storage };
+  /** Whether there is a wallet, and whether it is open. */
+  'wallet.status': { params: Nothing; answer: WalletStatus };
+  /** Makes a wallet, unlocked; gives its words. */
+  'wallet.create': { params: PasswordParams; answer: Words };
+  /** Brings a wallet back from its words, unlocked. */
+  'wallet.restore': { params: RestoreParams; answer: null };
+  /** Checks some words against those that were to be written down. */
+  'wallet.confirm_backup': { params: BackupParams; answer: null };
+  /** Opens the wallet for a while. */
+  'wallet.unlock': { params: UnlockParams; answer: null };
+  /** Wipes the keys from memory. */
+  'wallet.lock': { params: Nothing; answer: null };
+  /** The words, for the password. */
+  'wallet.words': { params: PasswordParams; answer: Words };
+  /** Removes the wallet from this browser. */
+  'wallet.forget': { params: PasswordParams; answer: null };
+  /** The address to be paid at. */
+  'wallet.address': { params: Nothing; answer: string };
+  /** A further address. */
+  'wallet.new_address': { params: LabelParams; answer: string };
+  /** Every address given out or used. */
+  'wallet.addresses': { params: Nothing; answer: WalletAddress[] };
+  /** What the wallet holds. */
+  'wallet.view': { params: Nothing; answer: WalletView };
+  /** Every payment, newest first. */
+  'wallet.history': { params: Nothing; answer: Answer<History> };
+  /** What a payment would cost. */
+  'wallet.quote': { params: Payment; answer: Quote };
+  /** Pays. Asked for twice under one `id`, it pays once. */
+  'wallet.send': { params: Payment; answer: Sent };
 }
 
 /** Calls that are not repeated by themselves: a second one would not be the same. */
-export const ONCE: readonly string[] = [];
+export const ONCE: readonly string[] = ['wallet.create', 'wallet.restore', 'wallet.new_address'];
 
 /** What can be subscribed to. */
 export interface Topics {
@@ -289,6 +513,8 @@ export interface Topics {
   'peers': { params: Nothing; news: PeerView[] };
   /** What peers did wrong: what is kept, the oldest first, and what happens from now on. */
   'evidence': { params: Nothing; news: Evidence };
+  /** What the wallet holds: now, and whenever that changes, while it is unlocked. */
+  'wallet': { params: Nothing; news: WalletView };
   /** Where a transaction is on its way, until it is final. */
   'phases': { params: TransactionParams; news: PhaseChange };
 }
@@ -324,6 +550,27 @@ export const ERRORS = {
   'store-lost': [true, 'The browser took the store away. The node tries to open it again.'],
   'store-damaged': [false, 'Clear this site\'s data after making sure that your recovery words are safe.'],
   'store-failed': [true, 'Reload the page.'],
+  'no_wallet': [false, 'Make a wallet, or restore one from its words.'],
+  'wallet_exists': [false, 'Remove it first; its words bring it back.'],
+  'wallet_locked': [false, 'Unlock the wallet.'],
+  'wrong_password': [false, 'Try the password again, or restore the wallet from its words.'],
+  'password_empty': [false, 'Choose a password.'],
+  'wallet_damaged': [false, 'Restore the wallet from its words.'],
+  'wallet_newer': [false, 'Reload the page: a newer version of it made the wallet.'],
+  'wallet_other_chain': [false, 'Restore the wallet from its words.'],
+  'wallet_not_ready': [true, 'Wait until the search has come to its end.'],
+  'wallet_scan': [false, 'Restore the wallet from its words: the blocks are looked at again.'],
+  'out_of_memory': [true, 'Close other pages and try again.'],
+  'recovery_words': [false, 'Compare the words with what was written down.'],
+  'backup_words': [false, 'Compare the words with what was written down.'],
+  'address_gap': [false, 'Use one of them first: from the words alone, only so many unused ones are looked through.'],
+  'label': [false, 'Shorten the label.'],
+  'amount': [false, 'Write the amount like 12.5.'],
+  'amount_too_small': [false, 'Send more.'],
+  'insufficient_funds': [true, 'Send less, or wait for payments that are on their way.'],
+  'fee_too_low': [false, 'Choose a higher fee.'],
+  'memo_too_long': [false, 'Shorten the memo.'],
+  'too_many_coins': [false, 'Send less, or first send your coins to yourself.'],
   'cannot_run_here': [false, 'Use a browser that allows WebAssembly, Workers and site data here.'],
   'not_loaded': [true, 'Check your connection and reload the page.'],
   'crashing': [false, 'Reload the page. If it stays like this, please report the cause shown.'],

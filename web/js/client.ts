@@ -8,7 +8,7 @@
 
 import { ONCE, type Code, type Methods, type State, type Topics } from './api.js';
 import { failure, failureOf, read, type Failed, type TimeCoinError } from './error.js';
-import type { FromWorker, Request, StartOptions, ToWorker } from './protocol.js';
+import { SLOW_S, type FromWorker, type Request, type StartOptions, type ToWorker } from './protocol.js';
 import { stream } from './stream.js';
 
 /** The Worker is asked for a sign of life so often, */
@@ -168,6 +168,9 @@ export class Client {
     switch (message.t) {
       case 'pong':
         this.#unanswered = 0;
+        break;
+      case 'busy':
+        this.#unanswered = -SLOW_S;
         break;
       case 'node':
         this.#changed(message.epoch);

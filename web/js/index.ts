@@ -38,6 +38,20 @@ export type {
 } from './api.js';
 export { ERRORS } from './api.js';
 export type { BuildInfo, LightNode, NodeInfo, Receipt } from './node.js';
+export type {
+  History,
+  HistoryEntry,
+  OutgoingPayment,
+  Payment,
+  Position,
+  Quote,
+  Wallet,
+  WalletAddress,
+  WalletProblem,
+  WalletStatus,
+  WalletView,
+} from './wallet.js';
+export { paymentId } from './wallet.js';
 export type { Lack, ProbeResult } from './probe.js';
 export { probe, TimeCoinError };
 

@@ -16,6 +16,7 @@ import type {
 } from './api.js';
 import type { Client } from './client.js';
 import { read } from './error.js';
+import { wallet, type Wallet } from './wallet.js';
 
 export interface BuildInfo {
   version: string;
@@ -78,6 +79,8 @@ export interface LightNode {
   /** Asks the browser not to evict what is stored; some ask the user. */
   persist(): Promise<boolean>;
   close(): Promise<void>;
+  /** One wallet, whose keys stay in the Worker. */
+  readonly wallet: Wallet;
 }
 
 export function lightNode(client: Client, build: BuildInfo): LightNode {
@@ -106,6 +109,7 @@ export function lightNode(client: Client, build: BuildInfo): LightNode {
     async close() {
       client.close();
     },
+    wallet: wallet(client),
   };
 }
 

@@ -27,6 +27,11 @@ export interface Start {
   restarts: number;
 }
 
+/** Calls that stretch a password: costly on purpose, and nothing else runs meanwhile. */
+export const SLOW: readonly string[] = ['wallet.create', 'wallet.restore', 'wallet.unlock', 'wallet.words', 'wallet.forget'];
+/** Seconds that such a call is waited for. */
+export const SLOW_S = 60;
+
 /** For whichever Worker runs the node. */
 export type Request =
   | { t: 'call'; id: number; method: string; params: string }
@@ -45,6 +50,8 @@ export type ToWorker = Start | { t: 'ping'; n: number } | { t: 'stop' } | Reques
 
 export type FromWorker =
   | { t: 'pong'; n: number }
+  /** It will not answer for a while, because it stretches a password. */
+  | { t: 'busy' }
   /** From now on this node answers: whatever is open has to be asked again. */
   | { t: 'node'; epoch: string }
   /** The Worker is of no more use. `final`: another one would not be, either. */
@@ -56,6 +63,8 @@ export type Shared =
   | { t: 'who'; tab: string; restarts: number }
   /** The node lives; said on becoming it, to whoever asks, and every second. */
   | { t: 'leader'; epoch: string }
+  /** The node will say nothing for a while, because it stretches a password. */
+  | { t: 'busy' }
   | { t: 'ask'; epoch: string; tab: string; request: Request };
 
 /** To one tab's Worker, on its own channel. */

@@ -7,7 +7,7 @@
 
 import init, { LightNode } from './generated/timecoin_web.js';
 import type { Code } from './api.js';
-import type { FromWorker, Reply, Request, Response, Shared, Start, ToWorker } from './protocol.js';
+import { SLOW, SLOW_S, type FromWorker, type Reply, type Request, type Response, type Shared, type Start, type ToWorker } from './protocol.js';
 
 /** The node says that it lives so often; */
 const BEAT_MS = 1_000;
@@ -43,6 +43,7 @@ class Leader {
           void this.#info(tab === null).then((text) => reply({ t: 'done', id, text }));
           break;
         }
+        if (SLOW.includes(method)) this.tab.busy();
         const own = this.#next++;
         this.#calls.set(key(id), own);
         this.node.call(own, method, params).then((text: string) => {
@@ -159,6 +160,12 @@ class Tab {
     setTimeout(() => close(), GRACE_MS);
   }
 
+  /** The node will say nothing for a while. */
+  busy(): void {
+    post({ t: 'busy' });
+    this.#tell({ t: 'busy' });
+  }
+
   restarts(): number {
     return [...this.#restarts.values()].reduce((sum, count) => sum + count, 0);
   }
@@ -188,6 +195,9 @@ class Tab {
       case 'leader':
         this.#silent = 0;
         if (this.#leader === null) this.#follow(message.epoch);
+        break;
+      case 'busy':
+        this.#silent = -SLOW_S;
         break;
       case 'ask': {
         const { epoch, tab, request } = message;

@@ -1,4 +1,4 @@
-//! TimeCoin's core in WebAssembly: the light node of a page's Worker, and functions that tests call under Node.
+//! TimeCoin's core in WebAssembly: the light node and the wallet of a page's Worker.
 //!
 //! | module | what |
 //! |---|---|
@@ -6,8 +6,10 @@
 //! | `store` | IndexedDB behind the core's store |
 //! | `net` | peers over the browser's WebSockets |
 //! | `node` | the light node: following, answers, subscriptions |
+//! | `wallet` | the wallet: keys, payments, history |
 //! | `api` | the interface to pages: types, errors, and their TypeScript |
 //! | `worker` | what the Worker's JavaScript calls |
+//! | `tool` | functions that tests call under Node; not in the shipped module |
 //!
 //! A thin surface: every verdict is made in `timecoin-core`. Malformed text is a typed failure; it is never a verdict.
 //!
@@ -29,35 +31,7 @@ mod platform;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tool")]
+pub mod tool;
+pub mod wallet;
 pub mod worker;
-
-use timecoin_core::hash::{from_hex, hex_to_vec};
-use timecoin_core::keys::{self, PublicKey, Signature};
-use wasm_bindgen::prelude::{JsError, wasm_bindgen};
-
-/// Whether `signature` is `public_key`'s over `message` (ZIP-215). All three are hexadecimal.
-///
-/// # Errors
-/// If one of the texts is not hexadecimal of the right length.
-#[wasm_bindgen(js_name = verifySignature)]
-pub fn verify_signature(public_key: &str, message: &str, signature: &str) -> Result<bool, JsError> {
-    let key: PublicKey = public_key.parse()?;
-    let message = hex_to_vec(message).ok_or_else(|| JsError::new("the message is not hexadecimal"))?;
-    Ok(keys::verify(&key, &message, &Signature(from_hex(signature)?)))
-}
-
-/// Whether a public key, in hexadecimal, may enter the state: canonical and not of small order.
-///
-/// # Errors
-/// If the text is not 64 hexadecimal digits.
-#[wasm_bindgen(js_name = verifyKey)]
-pub fn verify_key(public_key: &str) -> Result<bool, JsError> {
-    Ok(public_key.parse::<PublicKey>()?.check().is_ok())
-}
-
-/// Answers one line of a line-JSON tool: the same bytes as `timecoin tool COMMAND`. Never throws.
-#[must_use]
-#[wasm_bindgen]
-pub fn tool(command: &str, line: &str) -> String {
-    timecoin_core::tool::run(command, line)
-}

@@ -15,6 +15,7 @@ use wasm_bindgen_futures::future_to_promise;
 use crate::api::types::write;
 use crate::api::{ApiError, Code};
 use crate::node::{self, Node, Push};
+use crate::wallet;
 
 /// A failure, as it crosses.
 #[derive(Serialize)]
@@ -29,6 +30,9 @@ fn failed(error: ApiError) -> String {
 /// Answers a call, by whichever group of methods knows it.
 async fn dispatch(node: &Rc<Node>, method: &str, params: &str) -> Result<String, ApiError> {
     if let Some(answer) = node::dispatch(node, method, params).await {
+        return answer;
+    }
+    if let Some(answer) = wallet::dispatch(node, method, params).await {
         return answer;
     }
     Err(ApiError::new(Code::UnknownMethod, format!("There is no method \"{method}\".")))

@@ -15,16 +15,21 @@ use crate::{setup, web};
 /// A package that becomes a module of its own.
 pub(crate) struct Module {
     package: &'static str,
+    features: &'static [&'static str],
     profile: &'static str,
     flags: &'static [&'static str],
 }
 
 /// The light node, and everything else a page can do.
-pub(crate) const WEB: Module = Module { package: "timecoin-web", profile: "wasm", flags: &[] };
+pub(crate) const WEB: Module = Module { package: "timecoin-web", features: &[], profile: "wasm", flags: &[] };
+
+/// The same with the line-JSON tools, for tests under Node.
+const TOOLS: Module = Module { features: &["tool"], ..WEB };
 
 /// The check of receipts alone: small before fast.
 pub(crate) const VERIFIER: Module = Module {
     package: "timecoin-verifier",
+    features: &[],
     profile: "verifier",
     flags: &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""],
 };
@@ -47,9 +52,10 @@ impl Module {
     /// Builds the package; returns the module as the compiler left it.
     pub(crate) fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         setup::wasm_target()?;
-        let Self { package, profile, flags } = self;
+        let Self { package, features, profile, flags } = self;
         let arguments = ["build", "--package", package, "--target", setup::WASM, "--profile", profile];
         let mut build = workspace.cargo(arguments);
+        build.args(["--features", &features.join(",")]);
         build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(workspace, flags));
         run(&mut build)?;
         Ok(workspace.target.join(setup::WASM).join(profile).join(self.name() + ".wasm"))
@@ -91,7 +97,7 @@ fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
-    WEB.bind(&WEB.compile(workspace)?, Host::Node, &folder)?;
+    TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
     let node_module = folder.join(WEB.name() + ".js");
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;

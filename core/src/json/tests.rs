@@ -160,3 +160,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_version_of_a_file_is_found_among_whatever_else_it_has() {
+    let deep = format!("{{\"a\":{}{},\"version\":7}}", "[".repeat(100_000), "]".repeat(100_000));
+    let table = [
+        ("alone", r#"{"version":2}"#, Some(2)),
+        ("first", r#"{"version":2,"#, Some(2)),
+        ("later", r#"{"a":{"version":3},"b":[1,-2.5e3,"}",true,null],"version":4}"#, Some(4)),
+        ("deep", &deep, Some(7)),
+        ("nested only", r#"{"a":{"version":3}}"#, None),
+        ("no number", r#"{"version":"2"}"#, None),
+        ("negative", r#"{"version":-2}"#, None),
+        ("no object", "2", None),
+        ("cut off", r#"{"a":[1,2"#, None),
+        ("closed too often", r#"{"a":1}},"version":2}"#, None),
+        ("empty", "", None),
+    ];
+    for (name, text, expected) in table {
+        assert_eq!(version(text), expected, "{name}");
+    }
+}

@@ -53,10 +53,18 @@ impl FullNode {
     /// # Panics
     /// If the transactions make no block.
     pub fn grow(&mut self, transactions: Vec<SignedTransaction>) {
+        self.grow_after(1_000, transactions);
+    }
+
+    /// The next block.
+    ///
+    /// # Panics
+    /// If the transactions make no block.
+    pub fn grow_after(&mut self, after_ms: u64, transactions: Vec<SignedTransaction>) {
         let verified =
             transactions.into_iter().map(|signed| self.ledger.verify(signed).expect("valid")).collect();
         let parent = self.ledger.state.clone();
-        let applied = self.ledger.extend(1_000, verified, Vec::new()).expect("a block follows");
+        let applied = self.ledger.extend(after_ms, verified, Vec::new()).expect("a block follows");
         self.write(Some(&parent), &applied);
     }
 
@@ -158,6 +166,12 @@ impl Peers {
     pub fn chain(&self) -> Arc<Chain> {
         let consensus = (*self.peers[0].0.ledger.spec).clone();
         Arc::new(Chain::new(ChainSpec { consensus, bootstrap: Vec::new(), checkpoints: Vec::new() }))
+    }
+
+    /// The newest height of any of them.
+    #[must_use]
+    pub fn newest(&self) -> Height {
+        self.peers.iter().map(|(full, _)| full.height()).max().unwrap_or(Height(0))
     }
 
     /// How many questions were asked.

@@ -52,9 +52,15 @@ impl From<Account> for Stored {
 impl Account {
     /// Account `number` of a seed, with its first keys.
     pub fn new(number: u32, seed: &[u8]) -> Result<Self, DeriveError> {
-        let mut account = Self::from(Stored { number, keys: Vec::new(), next: 0 });
+        let mut account = Self::empty(number);
         account.extend(seed)?;
         Ok(account)
+    }
+
+    /// Account `number`, whose keys are yet to be derived: it lacks all of them.
+    #[must_use]
+    pub fn empty(number: u32) -> Self {
+        Self::from(Stored { number, keys: Vec::new(), next: 0 })
     }
 
     /// How many keys are missing from the gap: with none missing, no seed is needed.
@@ -93,6 +99,12 @@ impl Account {
     pub fn receive(&self) -> Option<Owner> {
         let index = usize::try_from(self.next).ok()?;
         self.keys.get(index).or(self.keys.last()).map(|key| Lock::Key(*key).owner())
+    }
+
+    /// The position of the key of one of the account's owners.
+    #[must_use]
+    pub fn position(&self, owner: &Owner) -> Option<u32> {
+        self.owners.get(owner).copied()
     }
 
     /// The owners taken for used, in the order of their keys.

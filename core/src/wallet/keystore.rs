@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::codec::encode;
 use crate::hash::{from_hex, hex_to_vec, to_hex};
+use crate::json;
 
 /// The file format's version.
 const VERSION: u32 = 1;
@@ -36,8 +37,7 @@ impl KdfCost {
     /// The most a file may ask for: 1 GiB, 10 passes, 4 lanes.
     pub const MAX: Self = Self { memory_kib: 1 << 20, passes: 10, lanes: 4 };
 
-    fn params(self) -> Result<Params, KeystoreError> {
-        let max = Self::MAX;
+    fn params(self, max: Self) -> Result<Params, KeystoreError> {
         if self.memory_kib > max.memory_kib || self.passes > max.passes || self.lanes > max.lanes {
             return Err(KeystoreError::TooCostly(self));
         }
@@ -74,7 +74,7 @@ pub enum KeystoreError {
         /// The file's version.
         found: u64,
     },
-    /// The file asks for more work than [`KdfCost::MAX`].
+    /// The file asks for more work than [`KdfCost::MAX`], or than the host allows.
     #[error("the keystore asks for too much work ({} KiB, {} passes, {} lanes): it was changed, restore the wallet from its words", .0.memory_kib, .0.passes, .0.lanes)]
     TooCostly(KdfCost),
     /// Less than argon2 allows: 8 KiB per lane, one pass, one lane.
@@ -151,7 +151,7 @@ impl Keystore {
         let mut normal = Cow::Borrowed(password);
         bip39::Mnemonic::normalize_utf8_cow(&mut normal);
         let normal = Zeroizing::new(normal.into_owned());
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.params()?);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.params(KdfCost::MAX)?);
         let mut key = Zeroizing::new([0; 32]);
         let filled = argon2.hash_password_into(normal.as_bytes(), &self.salt, &mut *key);
         filled.map_err(|_| KeystoreError::OutOfMemory { memory_kib: self.cost.memory_kib })?;
@@ -179,23 +179,22 @@ impl Keystore {
 
     /// Reads a file's text; refuses costs beyond the caps before any work is done.
     pub fn from_json(text: &str) -> Result<Self, KeystoreError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u64,
-        }
+        Self::from_json_within(text, KdfCost::MAX)
+    }
+
+    /// [`Self::from_json`] with caps of the host's own, where it has less memory to give than [`KdfCost::MAX`].
+    pub fn from_json_within(text: &str, max: KdfCost) -> Result<Self, KeystoreError> {
         if text.len() > FILE_SIZE_MAX {
             return Err(KeystoreError::Malformed);
         }
-        let Versioned { version: found } =
-            serde_json::from_str(text).map_err(|_| KeystoreError::Malformed)?;
+        let found = json::version(text).ok_or(KeystoreError::Malformed)?;
         if found != u64::from(VERSION) {
             return Err(KeystoreError::UnsupportedVersion { found });
         }
-        let File { kdf, cipher, ciphertext, .. } =
-            serde_json::from_str(text).map_err(|_| KeystoreError::Malformed)?;
+        let File { kdf, cipher, ciphertext, .. } = json::read(text).map_err(|_| KeystoreError::Malformed)?;
         let Kdf { memory_kib, passes, lanes, salt, .. } = kdf;
         let cost = KdfCost { memory_kib, passes, lanes };
-        cost.params()?;
+        cost.params(max)?;
         Ok(Self {
             cost,
             salt: from_hex(&salt).map_err(|_| KeystoreError::Malformed)?,
@@ -341,6 +340,8 @@ mod tests {
         for (name, text, error) in table {
             assert_eq!(Keystore::from_json(&text), Err(error), "{name}");
         }
+        let half = KdfCost { memory_kib: 4, ..CHEAP };
+        assert_eq!(Keystore::from_json_within(&good, half), Err(TooCostly(CHEAP)), "a cap of the host's own");
     }
 
     #[test]

@@ -27,13 +27,16 @@ pub struct Coverage {
     pub next: Height,
     /// The block before `next`, where one was looked at.
     pub tip: Option<BlockId>,
+    /// Header time of that block, zero where none was looked at: what the chain's clock says of the coins known.
+    #[serde(default)]
+    pub time: Time,
 }
 
 impl Coverage {
     /// Nothing yet, to begin at `start`.
     #[must_use]
     pub const fn starting_at(start: Height) -> Self {
-        Self { start, next: start, tip: None }
+        Self { start, next: start, tip: None, time: Time(0) }
     }
 }
 
@@ -182,6 +185,12 @@ impl Scanner {
         self.coverage.next
     }
 
+    /// How many owners are watched.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.owners.len()
+    }
+
     /// Watches more owners, whose first coin may be in block `from`: scanning goes on there if that is behind.
     /// Seeing a block again does no harm.
     pub fn watch(&mut self, owners: impl IntoIterator<Item = Owner>, from: Height) {
@@ -189,7 +198,7 @@ impl Scanner {
         self.awaited = None;
         if from < self.coverage.next {
             let start = self.coverage.start.min(from);
-            self.coverage = Coverage { start, next: from, tip: None };
+            self.coverage = Coverage { next: from, ..Coverage::starting_at(start) };
         }
     }
 
@@ -254,6 +263,7 @@ impl Scanner {
     fn advance(&mut self, header: &Header) {
         self.coverage.next = header.height.next();
         self.coverage.tip = Some(header.id());
+        self.coverage.time = header.time;
         self.awaited = None;
     }
 }

@@ -12,6 +12,7 @@ use super::coins::Spendable;
 use super::scan::{ChangeSet, Coverage, HistoryEntry, Scanner};
 use crate::amount::Amount;
 use crate::hash::{ChainId, Owner};
+use crate::json;
 use crate::lock::{Lock, LockError};
 use crate::spec::Rules;
 use crate::state::registry::{Registry, Status, masternode_id};
@@ -85,6 +86,8 @@ pub struct WalletState {
     coins: BTreeMap<OutPoint, Output>,
     holds: BTreeMap<OutPoint, Hold>,
     history: BTreeMap<(Height, u32), HistoryEntry>,
+    /// Owners of ours that the chain has seen with a coin.
+    seen: BTreeSet<Owner>,
     coverage: Coverage,
 }
 
@@ -99,6 +102,8 @@ struct File {
     coins: Vec<(OutPoint, Output)>,
     holds: Vec<(OutPoint, Hold)>,
     history: Vec<HistoryEntry>,
+    #[serde(default)]
+    seen: BTreeSet<Owner>,
 }
 
 impl WalletState {
@@ -112,6 +117,7 @@ impl WalletState {
             coins: BTreeMap::new(),
             holds: BTreeMap::new(),
             history: BTreeMap::new(),
+            seen: BTreeSet::new(),
             coverage: Coverage::starting_at(start),
         }
     }
@@ -119,31 +125,39 @@ impl WalletState {
     /// The file's text.
     #[must_use]
     pub fn to_json(&self) -> String {
+        self.written(self.history.values().cloned().collect(), self.coverage)
+    }
+
+    /// The file's text without what grows with the chain: where history and coverage are kept beside it, it changes only
+    /// with the coins and keys. [`Self::recall`] and [`Self::advance`] put them back.
+    #[must_use]
+    pub fn to_json_alone(&self) -> String {
+        self.written(Vec::new(), Coverage::starting_at(self.coverage.start))
+    }
+
+    fn written(&self, history: Vec<HistoryEntry>, coverage: Coverage) -> String {
         let file = File {
             version: VERSION,
             chain: self.chain,
             account: self.account.clone(),
             shared: self.shared.values().cloned().collect(),
-            coverage: self.coverage,
+            coverage,
             coins: self.coins.iter().map(|(at, coin)| (*at, *coin)).collect(),
             holds: self.holds.iter().map(|(at, hold)| (*at, *hold)).collect(),
-            history: self.history.values().cloned().collect(),
+            history,
+            seen: self.seen.clone(),
         };
         serde_json::to_string_pretty(&file).expect("plain data is JSON")
     }
 
     /// Reads a file's text, which must be of chain `expected`.
     pub fn from_json(text: &str, expected: ChainId) -> Result<Self, WalletStateError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u64,
-        }
-        let malformed = |error: serde_json::Error| WalletStateError::Malformed(error.to_string());
-        let Versioned { version: found } = serde_json::from_str(text).map_err(malformed)?;
+        let found = json::version(text)
+            .ok_or_else(|| WalletStateError::Malformed("it names no version".to_owned()))?;
         if found != u64::from(VERSION) {
             return Err(WalletStateError::UnsupportedVersion { found });
         }
-        let file: File = serde_json::from_str(text).map_err(malformed)?;
+        let file: File = json::read(text).map_err(|error| WalletStateError::Malformed(error.to_string()))?;
         if file.chain != expected {
             return Err(WalletStateError::WrongChain { expected, found: file.chain });
         }
@@ -153,9 +167,15 @@ impl WalletState {
             shared: file.shared.into_iter().map(|lock| (lock.owner(), lock)).collect(),
             coins: file.coins.into_iter().collect(),
             holds: file.holds.into_iter().collect(),
-            history: file.history.into_iter().map(|entry| ((entry.height, entry.position), entry)).collect(),
+            history: by_place(file.history).collect(),
+            seen: file.seen,
             coverage: file.coverage,
         })
+    }
+
+    /// Puts history back that was kept beside the file.
+    pub fn recall(&mut self, entries: impl IntoIterator<Item = HistoryEntry>) {
+        self.history.extend(by_place(entries));
     }
 
     /// The account.
@@ -211,6 +231,7 @@ impl WalletState {
     pub fn apply(&mut self, changes: &ChangeSet, rules: &Rules) {
         for (outpoint, output) in &changes.received {
             self.account.mark_used(&output.owner);
+            self.seen.insert(output.owner);
             self.coins.insert(*outpoint, *output);
         }
         for outpoint in &changes.collateral {
@@ -227,8 +248,7 @@ impl WalletState {
                 self.account.mark_used(&coin.owner);
             }
         }
-        self.history
-            .extend(changes.history.iter().map(|entry| ((entry.height, entry.position), entry.clone())));
+        self.history.extend(by_place(changes.history.iter().cloned()));
         self.coverage = changes.coverage;
     }
 
@@ -270,6 +290,24 @@ impl WalletState {
         })
     }
 
+    /// A coin of ours that is unspent, as far as the blocks were looked at.
+    #[must_use]
+    pub fn coin(&self, outpoint: &OutPoint) -> Option<&Output> {
+        self.coins.get(outpoint)
+    }
+
+    /// What one of our owners holds; `None` where the sum is more than can exist.
+    #[must_use]
+    pub fn holding(&self, owner: &Owner) -> Option<Amount> {
+        Amount::checked_sum(self.coins.values().filter(|coin| coin.owner == *owner).map(|coin| coin.amount))
+    }
+
+    /// Whether the chain has seen one of our owners with a coin.
+    #[must_use]
+    pub fn is_seen(&self, owner: &Owner) -> bool {
+        self.seen.contains(owner)
+    }
+
     /// The coins free to be spent at `now`, ready to be selected from.
     #[must_use]
     pub fn spendable(&self, now: Time) -> Vec<Spendable> {
@@ -300,4 +338,15 @@ impl WalletState {
     pub fn history(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
         self.history.values()
     }
+
+    /// The history from a height on, oldest first.
+    pub fn history_from(&self, height: Height) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.history.range((height, 0)..).map(|(_, entry)| entry)
+    }
+}
+
+fn by_place(
+    entries: impl IntoIterator<Item = HistoryEntry>,
+) -> impl Iterator<Item = ((Height, u32), HistoryEntry)> {
+    entries.into_iter().map(|entry| ((entry.height, entry.position), entry))
 }

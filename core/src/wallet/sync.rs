@@ -3,12 +3,16 @@
 //! Scanning asks for filters and the few blocks that may concern us, so no peer learns which addresses are ours, and every
 //! header is the chain's, so nothing is left out in between. The balance is then proved by the state tree, which tells a
 //! peer the addresses that hold coins; both must agree.
+//!
+//! The state is borrowed between two questions only, never while one is open: others may read it, reserve coins or give out
+//! addresses meanwhile. One scan runs at a time.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::scan::{Need, ScanError, Scanner};
+use super::scan::{Coverage, Need, ScanError, Scanner};
 use super::state::{Balance, WalletState};
 use crate::amount::Amount;
 use crate::block::Block;
@@ -60,7 +64,7 @@ pub enum SyncError<E, K> {
     /// The blocks do not go on where the wallet ended: it is of another chain, or its file was changed.
     #[error("{0}; scan again from the start")]
     Scan(#[from] ScanError),
-    /// New keys cannot be made.
+    /// New keys cannot be made, or what was found cannot be kept.
     #[error("{0}")]
     Keys(K),
     /// The wallet is ahead of what is verified.
@@ -88,6 +92,10 @@ pub enum SyncError<E, K> {
 }
 
 /// What a wallet does while it is brought up to date.
+#[expect(
+    async_fn_in_trait,
+    reason = "a browser's wallet keeps its rows in between; no Send bound, so that IndexedDB fits"
+)]
 pub trait Keys {
     /// Why no keys can be made.
     type Error;
@@ -96,7 +104,7 @@ pub trait Keys {
     fn extend(&mut self, state: &mut WalletState) -> Result<bool, Self::Error>;
 
     /// Everything up to the state's coverage was looked at, of blocks up to `target`: a good moment to keep it.
-    fn scanned(&mut self, state: &WalletState, target: Height);
+    async fn scanned(&mut self, state: &RefCell<WalletState>, target: Height) -> Result<(), Self::Error>;
 }
 
 type Outcome<T, D, K> = Result<T, SyncError<<D as Store>::Error, <K as Keys>::Error>>;
@@ -104,13 +112,13 @@ type Outcome<T, D, K> = Result<T, SyncError<<D as Store>::Error, <K as Keys>::Er
 /// Scans up to the newest verified block.
 pub async fn scan<S: Source, D: Store, K: Keys>(
     client: &LightClient<S, D>,
-    state: &mut WalletState,
+    state: &RefCell<WalletState>,
     keys: &mut K,
 ) -> Outcome<Scanned, D, K> {
     scan_to(client, state, keys, client.height()).await?;
     take_collateral(client, state).await?;
-    let from = state.coverage().start;
-    let to = Height(state.coverage().next.0.saturating_sub(1));
+    let Coverage { start: from, next, .. } = state.borrow().coverage();
+    let to = Height(next.0.saturating_sub(1));
     let verified = client.verified_head().await?.proof;
     Ok(Scanned { from, to, complete: from == Height(0), verified })
 }
@@ -118,19 +126,19 @@ pub async fn scan<S: Source, D: Store, K: Keys>(
 /// Scans, then proves the whole balance under the very block scanned to.
 pub async fn balance<S: Source, D: Store, K: Keys>(
     client: &LightClient<S, D>,
-    state: &mut WalletState,
+    state: &RefCell<WalletState>,
     keys: &mut K,
 ) -> Outcome<ProvedBalance, D, K> {
     scan(client, state, keys).await?;
     for _ in 0..ATTEMPTS {
         let now = client.source().now();
-        let owners = holders(state, now);
+        let owners = holders(&state.borrow(), now);
         let proved = client.balances(&owners).await?;
         let height = proved.header.height;
         scan_to(client, state, keys, height).await?;
-        let by_owner = by_owner(state, now).ok_or(SyncError::Overflow)?;
+        let by_owner = by_owner(&state.borrow(), now).ok_or(SyncError::Overflow)?;
         let is_elsewhere = by_owner.keys().any(|owner| !owners.contains(owner));
-        if state.coverage().next != height.next() || is_elsewhere {
+        if state.borrow().coverage().next != height.next() || is_elsewhere {
             // Scanned beyond the proof, or a new block brought coins to another address: prove again.
             scan_to(client, state, keys, client.height()).await?;
             continue;
@@ -144,7 +152,7 @@ pub async fn balance<S: Source, D: Store, K: Keys>(
             total = total.checked_add(*sum).ok_or(SyncError::Overflow)?;
             coins += count;
         }
-        let parts = state.balance(now).ok_or(SyncError::Overflow)?;
+        let parts = state.borrow().balance(now).ok_or(SyncError::Overflow)?;
         return Ok(ProvedBalance { total, parts, coins, addresses: owners.len(), verified: proved.proof });
     }
     Err(SyncError::TooFast)
@@ -171,11 +179,14 @@ fn by_owner(state: &WalletState, now: Time) -> Option<BTreeMap<Owner, Amount>> {
 /// Which of our coins are collateral, by the proved registry: asked for only where a coin could be one.
 async fn take_collateral<S: Source, D: Store>(
     client: &LightClient<S, D>,
-    state: &mut WalletState,
+    state: &RefCell<WalletState>,
 ) -> Result<(), ClientError<D::Error>> {
     let sizes = [Tier::Bronze, Tier::Silver, Tier::Gold].map(Tier::collateral);
-    if state.coins(client.source().now()).any(|(_, coin, _)| sizes.contains(&coin.amount)) {
-        state.take_registry(&client.masternodes().await?.value);
+    let now = client.source().now();
+    let is_one_possible = state.borrow().coins(now).any(|(_, coin, _)| sizes.contains(&coin.amount));
+    if is_one_possible {
+        let registry = client.masternodes().await?.value;
+        state.borrow_mut().take_registry(&registry);
     }
     Ok(())
 }
@@ -183,28 +194,29 @@ async fn take_collateral<S: Source, D: Store>(
 /// Scans up to a verified block. What is taken over stays, also where it ends early.
 async fn scan_to<S: Source, D: Store, K: Keys>(
     client: &LightClient<S, D>,
-    state: &mut WalletState,
+    state: &RefCell<WalletState>,
     keys: &mut K,
     target: Height,
 ) -> Outcome<(), D, K> {
-    let mut scanner = state.scanner();
-    let scanned = scanner.next_height();
+    let mut scanned = state.borrow().coverage().next;
     if client.height().next() < scanned {
         return Err(SyncError::Behind { verified: client.height(), scanned });
     }
-    while scanner.next_height() <= target {
-        let filters = client.filters(scanner.next_height()).await?;
+    while scanned <= target {
+        let filters = client.filters(scanned).await?;
+        let mut scanner = state.borrow().scanner();
         for (header, filter) in filters.iter().take_while(|(header, _)| header.height <= target) {
             if scanner.on_filter(header, filter)? == Need::Block {
                 let block = client.block(header.height).await?.value;
-                if take_block(&block, client, &mut scanner, state, keys)? {
+                if take_block(&block, client, &mut scanner, &mut state.borrow_mut(), keys)? {
                     // New keys: this block is looked at again, from the filter on.
                     break;
                 }
             }
         }
-        state.advance(scanner.coverage());
-        keys.scanned(state, target);
+        state.borrow_mut().advance(scanner.coverage());
+        scanned = scanner.next_height();
+        keys.scanned(state, target).await.map_err(SyncError::Keys)?;
     }
     Ok(())
 }
@@ -218,6 +230,12 @@ fn take_block<S: Source, D: Store, K: Keys>(
     keys: &mut K,
 ) -> Outcome<bool, D, K> {
     let height = block.header.height;
+    let owners = state.owners();
+    if owners.len() > scanner.watched() {
+        // Keys were made while the block was on its way.
+        scanner.watch(owners, height);
+        return Ok(true);
+    }
     let changes = scanner.on_block(block)?;
     state.apply(&changes, client.chain().spec.consensus.rules(height));
     if state.account().lacking() == 0 || !keys.extend(state).map_err(SyncError::Keys)? {

@@ -9,20 +9,19 @@ use std::path::Path;
 
 use serde::Deserialize;
 use timecoin_core::wallet::keystore::{KdfCost, Keystore, KeystoreEntropy};
-use timecoin_core::wallet::mnemonic::{Mnemonic, Seed};
+use timecoin_core::wallet::mnemonic::Seed;
+use timecoin_core::wallet::secret::{self, SecretError};
 use zeroize::Zeroizing;
 
 use super::WalletError;
 use crate::identity::{IdentityError, is_exposed};
 
-/// The first byte of a keystore's content: entropy of recovery words follows.
-const ENTROPY: u8 = 1;
 /// No file with a password or recovery words is larger.
 const FILE_SIZE_MAX: u64 = 64 << 10;
 
 /// Recovery words.
 #[derive(Clone, Debug)]
-pub struct Secret(Mnemonic);
+pub struct Secret(secret::Secret);
 
 impl Secret {
     /// New words: 12, or 24.
@@ -32,7 +31,7 @@ impl Secret {
     pub fn generate(words: u8) -> Result<Self, WalletError> {
         let mut entropy = Zeroizing::new(vec![0; usize::from(words) / 3 * 4]);
         getrandom::fill(&mut entropy).map_err(|_| WalletError::Entropy)?;
-        Ok(Self(Mnemonic::from_entropy(&entropy)?))
+        Ok(Self(secret::Secret::from_entropy(&entropy)?))
     }
 
     /// The words as their owner wrote them down.
@@ -40,7 +39,7 @@ impl Secret {
     /// # Errors
     /// If they are no recovery words.
     pub fn from_words(words: &str) -> Result<Self, WalletError> {
-        Ok(Self(words.parse()?))
+        Ok(Self(secret::Secret::from_words(words)?))
     }
 
     /// The words, to be shown to their owner.
@@ -52,7 +51,7 @@ impl Secret {
     /// What keys are derived from.
     #[must_use]
     pub fn seed(&self) -> Seed {
-        self.0.seed("")
+        self.0.seed()
     }
 
     /// Encrypts the words.
@@ -63,8 +62,7 @@ impl Secret {
         let mut entropy = KeystoreEntropy { salt: [0; 16], nonce: [0; 24] };
         getrandom::fill(&mut entropy.salt).map_err(|_| WalletError::Entropy)?;
         getrandom::fill(&mut entropy.nonce).map_err(|_| WalletError::Entropy)?;
-        let content = Zeroizing::new([&[ENTROPY], self.0.entropy().as_slice()].concat());
-        Ok(Keystore::encrypt(&content, password, KdfCost::default(), entropy)?)
+        Ok(self.0.seal(password, KdfCost::default(), entropy)?)
     }
 
     /// Decrypts the words.
@@ -72,10 +70,10 @@ impl Secret {
     /// # Errors
     /// If the password is wrong, or it is no wallet's keystore.
     pub fn decrypt(keystore: &Keystore, password: &str) -> Result<Self, WalletError> {
-        match keystore.decrypt(password)?.as_bytes() {
-            [ENTROPY, entropy @ ..] => Ok(Self(Mnemonic::from_entropy(entropy)?)),
-            _ => Err(WalletError::Secret),
-        }
+        secret::Secret::open(keystore, password).map(Self).map_err(|error| match error {
+            SecretError::Keystore(error) => error.into(),
+            SecretError::Content => WalletError::Secret,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bringing a wallet on disk up to date: what the core finds is kept, keys are made with the password.
 
+use std::cell::RefCell;
+
 use timecoin_core::vote::Height;
 use timecoin_core::wallet::state::WalletState;
 use timecoin_core::wallet::sync::{self, Keys};
@@ -25,7 +27,9 @@ impl Keys for Unlocked<'_> {
     }
 
     /// The wallet is kept as a whole when all is done.
-    fn scanned(&mut self, _: &WalletState, _: Height) {}
+    async fn scanned(&mut self, _: &RefCell<WalletState>, _: Height) -> Result<(), WalletError> {
+        Ok(())
+    }
 }
 
 /// Scans up to the node's newest block, which is verified; keeps what was found.
@@ -38,10 +42,10 @@ pub async fn scan(
     keyring: &mut Keyring,
 ) -> Result<Scanned, WalletError> {
     node.tip().await?;
-    let mut state = folder.state().clone();
-    let scanned = sync::scan(node.client(), &mut state, &mut Unlocked { folder, keyring }).await;
+    let state = RefCell::new(folder.state().clone());
+    let scanned = sync::scan(node.client(), &state, &mut Unlocked { folder, keyring }).await;
     let scanned = scanned.map_err(|error| node.explain_sync(error))?;
-    folder.advance(state, node.trusted())?;
+    folder.advance(state.into_inner(), node.trusted())?;
     Ok(scanned)
 }
 
@@ -55,9 +59,9 @@ pub async fn balance(
     keyring: &mut Keyring,
 ) -> Result<ProvedBalance, WalletError> {
     scan(node, folder, keyring).await?;
-    let mut state = folder.state().clone();
-    let balance = sync::balance(node.client(), &mut state, &mut Unlocked { folder, keyring }).await;
+    let state = RefCell::new(folder.state().clone());
+    let balance = sync::balance(node.client(), &state, &mut Unlocked { folder, keyring }).await;
     let balance = balance.map_err(|error| node.explain_sync(error))?;
-    folder.advance(state, node.trusted())?;
+    folder.advance(state.into_inner(), node.trusted())?;
     Ok(balance)
 }

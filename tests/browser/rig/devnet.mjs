@@ -56,6 +56,8 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
     spec: await readFile(join(folder, "chain.json"), "utf8"),
     /** An address with 1,000 TIME from the start. */
     demo: demo.address,
+    /** Its recovery words. */
+    words: demo.words,
     peers: Array.from({ length: validators }, (_, at) => `ws://127.0.0.1:${port + at}/p2p`),
     url: `http://127.0.0.1:${port}`,
     /** A payment of the demo wallet to itself, signed and not sent: hexadecimal, for each call another one. */

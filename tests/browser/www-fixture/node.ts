@@ -4,48 +4,37 @@
  * test through `sessionStorage['fixture']`, a JSON object of `Plan`.
  */
 
-import { parseAmount, toDecimal } from '../../../www/src/lib/amount';
 import type {
   Answer,
   BlockView,
   BuildInfo,
   Evidence,
   Head,
-  HistoryEntry,
   LightNode,
-  Payment,
   PeerView,
   PhaseChange,
   ProbeResult,
-  Quote,
   State,
   TransactionView,
   VerifiedReceipt,
-  WalletAddress,
   WalletApi,
-  WalletView,
 } from '../../../www/src/node/api';
 
 interface Plan {
-  wallet: 'absent' | 'none' | 'locked' | 'unlocked';
-  backedUp: boolean;
   state: State;
-  /** What fails: `quote` and `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
+  /** What fails: `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
    * block's id with another block. */
   fail: string;
 }
 
 const ADDRESS = 'dtime1qp49f4a64u9gunku8vgz2qtcfgd9et2mlnk7ghfjz9d0t5tfjwfggrv2mmf';
 const OTHER = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7';
-const PASSWORD = 'correct horse';
-const WORDS = 'abandon ability able about above absent absorb abstract absurd abuse access accident'.split(' ');
 const HEIGHT = 2_203;
-const FEE = '0.00000319';
 const BEGAN = Date.now();
 
 function plan(): Plan {
   const given: unknown = JSON.parse(sessionStorage.getItem('fixture') ?? '{}');
-  const base: Plan = { wallet: 'none', backedUp: false, state: { kind: 'verified' }, fail: '' };
+  const base: Plan = { state: { kind: 'verified' }, fail: '' };
   return { ...base, ...(typeof given === 'object' ? given : {}) };
 }
 
@@ -113,126 +102,9 @@ async function* forever<T>(...items: T[]): AsyncIterable<T> {
   await new Promise(() => undefined);
 }
 
-function history(): HistoryEntry[] {
-  const at = (entry: Partial<HistoryEntry> & Pick<HistoryEntry, 'txid' | 'kind' | 'amount'>, back: number): HistoryEntry => ({
-    height: HEIGHT - back,
-    time: BEGAN - back * 60_000,
-    fee: null,
-    counterparties: [OTHER],
-    memo: null,
-    ...entry,
-  });
-  return [
-    at({ txid: id(31), kind: 'received', amount: '12.5', memo: 'rent' }, 3),
-    at({ txid: id(32), kind: 'sent', amount: '-1.5', fee: '0.00000319' }, 40),
-    at({ txid: id(33), kind: 'reward', amount: '0.25', counterparties: [] }, 400),
-  ];
-}
-
-class FixtureWallet implements WalletApi {
-  #state = plan().wallet;
-  #backedUp = plan().backedUp;
-  #lockAt = BEGAN + 15 * 60_000;
-  #addresses: WalletAddress[] = [
-    { address: OTHER, label: 'shop', used: true, amount: '12.5' },
-    { address: ADDRESS, label: '', used: false, amount: null },
-  ];
-
-  #check(password: string): void {
-    if (password !== PASSWORD) throw new TimeCoinError('password', 'The password is wrong.', 'Try it again.');
-  }
-
-  async status(): ReturnType<WalletApi['status']> {
-    const unlocked = this.#state === 'unlocked';
-    return { exists: this.#state !== 'none', unlocked, backed_up: this.#backedUp, lock_at: unlocked ? this.#lockAt : null };
-  }
-
-  async create(): Promise<{ words: string[] }> {
-    this.#state = 'unlocked';
-    return { words: WORDS };
-  }
-
-  async restore(words: string): Promise<void> {
-    if (words !== WORDS.join(' ')) throw new TimeCoinError('words', 'These words are no wallet’s: one is wrong, or two have changed places.', 'Compare them with what you wrote down.');
-    this.#state = 'unlocked';
-    this.#backedUp = true;
-  }
-
-  async confirmBackup(positions: { at: number; word: string }[]): Promise<void> {
-    if (positions.some(({ at, word }) => WORDS[at - 1] !== word)) throw new TimeCoinError('backup', 'At least one word is not the right one.', 'Look at the words again.');
-    this.#backedUp = true;
-  }
-
-  async unlock(password: string, minutes = 15): Promise<void> {
-    this.#check(password);
-    this.#state = 'unlocked';
-    this.#lockAt = Date.now() + minutes * 60_000;
-  }
-
-  async lock(): Promise<void> {
-    this.#state = 'locked';
-  }
-
-  async words(password: string): Promise<string[]> {
-    this.#check(password);
-    return WORDS;
-  }
-
-  async forget(password: string): Promise<void> {
-    this.#check(password);
-    this.#state = 'none';
-  }
-
-  async address(): Promise<string> {
-    return ADDRESS;
-  }
-
-  async newAddress(label = ''): Promise<string> {
-    this.#addresses = [...this.#addresses, { address: ADDRESS, label, used: false, amount: null }].slice(-2);
-    return ADDRESS;
-  }
-
-  async addresses(): Promise<WalletAddress[]> {
-    return this.#addresses;
-  }
-
-  watch(): AsyncIterable<WalletView> {
-    return forever<WalletView>({
-      height: HEIGHT,
-      total: '1234.56789',
-      spendable: '234.56789',
-      pending: '0',
-      locked: '1000',
-      verified: true,
-      age_ms: 800,
-      scanning: null,
-      complete: true,
-    });
-  }
-
-  async history(): ReturnType<WalletApi['history']> {
-    return answer({ from: 0, complete: true, entries: history() });
-  }
-
-  async quote(pay: Payment): Promise<Quote> {
-    if (plan().fail === 'quote') throw new TimeCoinError('not_enough', 'There is not enough that can be spent.', 'Send less, or wait for pending payments.');
-    const amount = pay.amount === 'max' ? '234.56788681' : pay.amount;
-    const total = (parseAmount(amount) ?? 0n) + (parseAmount(FEE) ?? 0n);
-    return { amount, fee: FEE, total: toDecimal(total), inputs: 1, size: 319 };
-  }
-
-  async send(): Promise<{ txid: string }> {
-    await wait(30);
-    return { txid: id(40) };
-  }
-}
-
 class FixtureNode implements LightNode {
-  declare wallet?: WalletApi;
-
-  constructor() {
-    if (plan().wallet !== 'absent') this.wallet = new FixtureWallet();
-  }
+  /** Wallets are tested on the real package. */
+  readonly wallet = new Proxy({} as WalletApi, { get: () => async () => Promise.reject(new TimeCoinError('no_wallet', 'The stand-in has no wallet.', 'Use the real package.')) });
 
   state(): AsyncIterable<State> {
     return forever<State>(plan().state);

@@ -26,6 +26,12 @@ macro_rules! codes {
                 match self { $(Self::$name => $code,)* }
             }
 
+            /// The code with this word; [`Code::Internal`] where there is none.
+            #[must_use]
+            pub fn named(word: &str) -> Self {
+                Self::ALL.iter().copied().find(|code| code.code() == word).unwrap_or(Self::Internal)
+            }
+
             /// Whether the same request may succeed later.
             #[must_use]
             pub const fn may_retry(self) -> bool {
@@ -73,6 +79,28 @@ codes! {
     StoreLost "store-lost", true, "The browser took the store away. The node tries to open it again.";
     StoreDamaged "store-damaged", false, "Clear this site's data after making sure that your recovery words are safe.";
     StoreFailed "store-failed", true, "Reload the page.";
+    // Of the wallet.
+    NoWallet "no_wallet", false, "Make a wallet, or restore one from its words.";
+    WalletExists "wallet_exists", false, "Remove it first; its words bring it back.";
+    WalletLocked "wallet_locked", false, "Unlock the wallet.";
+    WrongPassword "wrong_password", false, "Try the password again, or restore the wallet from its words.";
+    PasswordEmpty "password_empty", false, "Choose a password.";
+    WalletDamaged "wallet_damaged", false, "Restore the wallet from its words.";
+    WalletNewer "wallet_newer", false, "Reload the page: a newer version of it made the wallet.";
+    WalletOtherChain "wallet_other_chain", false, "Restore the wallet from its words.";
+    WalletNotReady "wallet_not_ready", true, "Wait until the search has come to its end.";
+    WalletScan "wallet_scan", false, "Restore the wallet from its words: the blocks are looked at again.";
+    OutOfMemory "out_of_memory", true, "Close other pages and try again.";
+    RecoveryWords "recovery_words", false, "Compare the words with what was written down.";
+    BackupWords "backup_words", false, "Compare the words with what was written down.";
+    AddressGap "address_gap", false, "Use one of them first: from the words alone, only so many unused ones are looked through.";
+    Label "label", false, "Shorten the label.";
+    Amount "amount", false, "Write the amount like 12.5.";
+    AmountTooSmall "amount_too_small", false, "Send more.";
+    InsufficientFunds "insufficient_funds", true, "Send less, or wait for payments that are on their way.";
+    FeeTooLow "fee_too_low", false, "Choose a higher fee.";
+    MemoTooLong "memo_too_long", false, "Shorten the memo.";
+    TooManyCoins "too_many_coins", false, "Send less, or first send your coins to yourself.";
     // Of the page.
     CannotRun "cannot_run_here", false, "Use a browser that allows WebAssembly, Workers and site data here.";
     NotLoaded "not_loaded", true, "Check your connection and reload the page.";
@@ -166,7 +194,7 @@ impl From<StoreError> for ApiError {
 }
 
 /// A message of the code below, as a sentence.
-fn sentence(error: &impl fmt::Display) -> String {
+pub(crate) fn sentence(error: &impl fmt::Display) -> String {
     let mut text = error.to_string();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -7,6 +7,11 @@ use super::Code;
 use super::describe::Declared;
 use super::types::*;
 use crate::node::{answers_described, topics_described};
+use crate::wallet::{
+    BackupParams, EntryKind, Fate, History, HistoryEntry, LabelParams, OutgoingPayment, PasswordParams,
+    Payment, Position, Quote, RestoreParams, Scanning, Sent, UnlockParams, WalletAddress, WalletProblem,
+    WalletStatus, WalletView, Words, wallet_described,
+};
 
 const HEAD: &str = "\
 /**
@@ -43,6 +48,8 @@ fn declarations() -> Vec<String> {
         State TrustedFrom Finality Head Balance Coin Phase Action Tier Class Place TransactionView PhaseChange Evidence
         PeerState PeerView Signer Certificate BlockView Status Masternode ReceiptForms StorageProblem Storage Nothing
         AddressParams BlockParams TransactionParams SubmitParams WaitParams
+        WalletStatus WalletAddress Scanning Fate OutgoingPayment WalletProblem WalletView EntryKind HistoryEntry History
+        Payment Quote Sent Words Position PasswordParams RestoreParams BackupParams UnlockParams LabelParams
     )
 }
 
@@ -56,7 +63,7 @@ fn text() -> String {
         text += "\n";
         text += &declaration;
     }
-    let methods: Vec<_> = answers_described().into_iter().collect();
+    let methods: Vec<_> = answers_described().into_iter().chain(wallet_described()).collect();
     text += "\n/** What can be called. */\nexport interface Methods {\n";
     methods.iter().for_each(|(line, _)| text += line);
     text += "}\n\n/** Calls that are not repeated by themselves: a second one would not be the same. */\n";

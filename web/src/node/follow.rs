@@ -84,6 +84,7 @@ impl Node {
             self.published.set(Some(height));
             self.network.set_height(height);
             self.topics.heads(&head);
+            self.purse.ring();
         }
     }
 

@@ -42,6 +42,7 @@ use crate::api::{ApiError, Code};
 use crate::net::{NetEvent, NetOptions, Network, Peers};
 use crate::platform::{now, sleep_ms};
 use crate::store::StoreError;
+use crate::wallet::{Purse, WalletView};
 
 pub use shelf::Shelf;
 
@@ -89,6 +90,7 @@ pub struct Node {
     policy: AgePolicy,
     network: Rc<Network>,
     store: Rc<Shelf>,
+    purse: Purse,
     client: OnceCell<Rc<Client>>,
     topics: Topics,
     feed: Feed,
@@ -127,6 +129,7 @@ impl Node {
         let node = Rc::new(Self {
             policy,
             network,
+            purse: Purse::new(Arc::clone(&chain), &name),
             store: Rc::new(Shelf::new(name, Arc::clone(&chain))),
             chain,
             client: OnceCell::new(),
@@ -158,6 +161,7 @@ impl Node {
         self.network.start();
         spawn_local(Rc::clone(&self).hear(events));
         spawn_local(Rc::clone(&self).watch_the_clock());
+        spawn_local(Rc::clone(&self).keep_wallet());
         if let Err(error) = self.store.open().await {
             self.failed.replace(Some(error.into()));
             self.show_state();
@@ -223,6 +227,16 @@ impl Node {
     #[must_use]
     pub fn store(&self) -> &Rc<Shelf> {
         &self.store
+    }
+
+    /// The wallet's place.
+    pub(crate) fn purse(&self) -> &Purse {
+        &self.purse
+    }
+
+    /// The wallet has changed.
+    pub(crate) fn show_wallet(&self, view: &WalletView) {
+        self.topics.wallet(view);
     }
 
     /// The light client, if it is open: what it has verified may be old.

@@ -13,6 +13,7 @@ use crate::api::types::{Answer, Evidence, Head, PeerView, State, TransactionPara
 #[cfg(test)]
 use crate::api::types::{Nothing, PhaseChange};
 use crate::api::{ApiError, Code};
+use crate::wallet::WalletView;
 
 /// Takes news: JSON, or nothing where there will be no more.
 pub(crate) type Push = Rc<dyn Fn(Option<&str>)>;
@@ -53,6 +54,8 @@ topics! {
     Peers "peers"(Nothing) -> Vec<PeerView>;
     /// What peers did wrong: what is kept, the oldest first, and what happens from now on.
     Evidence "evidence"(Nothing) -> Evidence;
+    /// What the wallet holds: now, and whenever that changes, while it is unlocked.
+    Wallet "wallet"(Nothing) -> WalletView;
     /// Where a transaction is on its way, until it is final.
     Phases "phases"(TransactionParams) -> PhaseChange;
 }
@@ -98,6 +101,10 @@ impl Topics {
         self.publish(Topic::Peers, peers);
     }
 
+    pub(super) fn wallet(&self, view: &WalletView) {
+        self.publish(Topic::Wallet, view);
+    }
+
     pub(super) fn evidence(&self, event: &Evidence) {
         self.publish(Topic::Evidence, event);
     }
@@ -129,6 +136,11 @@ impl Node {
             Topic::Evidence => {
                 for event in self.feed.all() {
                     push(Some(&write(&event)?));
+                }
+            }
+            Topic::Wallet => {
+                if let Some(view) = self.wallet_now() {
+                    push(Some(&write(&view)?));
                 }
             }
             Topic::Phases => {

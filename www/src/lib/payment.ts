@@ -24,6 +24,11 @@ export function memoSize(memo: string): number {
   return new TextEncoder().encode(memo).length;
 }
 
+/** A name for a payment before anybody hears of it: asked for twice under one, it is made once. */
+export function paymentId(): string {
+  return crypto.randomUUID().replaceAll('-', '');
+}
+
 /** Reads an address, a `timecoin:` link, or a link into an app. A damaged request is refused whole. */
 export function parsePayment(text: string): ParsedPayment {
   const trimmed = text.trim();

@@ -184,8 +184,7 @@ export interface LightNode {
   info(): Promise<NodeInfo>;
   /** Asks the browser not to evict what is stored. */
   persist(): Promise<boolean>;
-  /** Absent where the package has none. */
-  wallet?: WalletApi;
+  wallet: WalletApi;
   close(): Promise<void>;
 }
 
@@ -198,9 +197,11 @@ export interface WalletStatus {
 
 export interface Payment {
   to: string;
-  amount: string | 'max';
+  amount: string;
   memo?: string;
   fee_per_kb?: number;
+  /** 32 hexadecimal digits: asked for twice under one name, it is paid once. */
+  id?: string;
 }
 
 export interface Quote {
@@ -214,29 +215,47 @@ export interface Quote {
 export interface WalletAddress {
   address: string;
   label: string;
+  /** Whether it has ever received something. */
   used: boolean;
+  /** Null while it is not proved. */
   amount: string | null;
 }
 
+/** A payment that is not final: on its way, or one that never will be. */
+export interface OutgoingPayment {
+  txid: string;
+  to: string[];
+  amount: string;
+  fee: string;
+  sent_at: number;
+  expires_at: number;
+  fate: 'pending' | 'expired' | 'displaced';
+}
+
+/** Amounts are null while they are not proved. */
 export interface WalletView {
   height: number;
   total: string | null;
   spendable: string | null;
-  pending: string;
-  locked: string;
+  pending: string | null;
+  locked: string | null;
   verified: boolean;
   age_ms: number | null;
   scanning: { height: number; target: number } | null;
   complete: boolean;
+  outgoing: OutgoingPayment[];
+  problem: { code: string; message: string; advice: string } | null;
 }
 
 export interface HistoryEntry {
   txid: string;
   height: number;
   time: number;
-  kind: 'received' | 'sent' | 'self' | 'reward' | 'masternode';
+  kind: 'received' | 'sent' | 'to_self' | 'reward' | 'masternode';
+  /** What it changed, without the fee; negative where it went out. */
   amount: string;
   fee: string | null;
+  /** Whom the wallet paid. */
   counterparties: string[];
   memo: string | null;
 }
@@ -251,7 +270,7 @@ export interface History {
 export interface WalletApi {
   status(): Promise<WalletStatus>;
   create(password: string): Promise<{ words: string[] }>;
-  restore(words: string, password: string, from_height?: number): Promise<void>;
+  restore(words: string, password: string, from?: number): Promise<void>;
   confirmBackup(positions: { at: number; word: string }[]): Promise<void>;
   unlock(password: string, minutes?: number): Promise<void>;
   lock(): Promise<void>;
@@ -262,8 +281,8 @@ export interface WalletApi {
   addresses(): Promise<WalletAddress[]>;
   watch(): AsyncIterable<WalletView>;
   history(): Promise<Answer<History>>;
-  quote(pay: Payment): Promise<Quote>;
-  send(pay: Payment): Promise<{ txid: string }>;
+  quote(payment: Payment): Promise<Quote>;
+  send(payment: Payment): Promise<{ txid: string }>;
 }
 
 export interface Checkpoint {

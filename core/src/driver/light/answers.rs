@@ -1,5 +1,8 @@
 //! What can be asked, and how each answer is verified.
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
 use super::error::Fault;
 use super::{ClientError, ClientResult, Lie, LightClient, Proved, Source};
 use crate::amount::Amount;
@@ -237,28 +240,30 @@ impl<S: Source, D: Store> LightClient<S, D> {
         }
     }
 
-    /// Hands a transaction to several peers; one that takes it is enough.
+    /// Hands a transaction to several peers at once, and returns when the first has taken it; the others have it by then,
+    /// whether they answer or not.
     pub async fn submit(&self, signed: &SignedTransaction) -> ClientResult<TxId, D> {
         let txid = signed.transaction.id();
         let question = Question::Submit(Box::new(signed.clone()));
-        let (mut is_taken, mut refused) = (false, None);
+        let mut refused = None;
         let peers: Vec<_> = self.source.peers().into_iter().take(SUBMIT_PEERS_MAX).collect();
-        for peer in &peers {
-            let check = async |_: &S::Peer, reply: &Reply| match reply {
-                Reply::Submit(Ok(taken)) if *taken == txid => Ok(Ok(())),
-                Reply::Submit(Err(refusal)) => Ok(Err(refusal.clone())),
-                _ => Err(Fault::other_answer()),
-            };
-            match self.ask_one(peer, &question, &check).await {
-                Ok(Ok(())) => is_taken = true,
-                Ok(Err(refusal)) if refusal.code == "already_pending" => is_taken = true,
+        let check = async |_: &S::Peer, reply: &Reply| match reply {
+            Reply::Submit(Ok(taken)) if *taken == txid => Ok(Ok(())),
+            Reply::Submit(Err(refusal)) => Ok(Err(refusal.clone())),
+            _ => Err(Fault::other_answer()),
+        };
+        let mut answers: FuturesUnordered<_> =
+            peers.iter().map(|peer| self.ask_one(peer, &question, &check)).collect();
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(Ok(())) => return Ok(txid),
+                Ok(Err(refusal)) if refusal.code == "already_pending" => return Ok(txid),
                 Ok(Err(refusal)) => refused = refused.or(Some(refusal)),
                 Err(Fault::Own(error)) => return Err(error),
                 Err(_) => {}
             }
         }
         match refused {
-            _ if is_taken => Ok(txid),
             Some(refusal) => Err(ClientError::Refused(refusal)),
             None if peers.is_empty() => Err(ClientError::NoPeers),
             None => Err(ClientError::Unproved { asked: peers.len(), lied: 0 }),

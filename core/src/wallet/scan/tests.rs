@@ -220,7 +220,7 @@ fn shared_locks_are_watched_from_where_they_begin() {
     assert!(wallet.share(Lock::Threshold { required: 1, keys: Vec::new() }).is_err());
     let mut scanner = wallet.scanner();
     scanner.watch([owner], Height(1));
-    assert_eq!(scanner.coverage(), Coverage { start: Height(0), next: Height(1), tip: None });
+    assert_eq!(scanner.coverage(), Coverage { next: Height(1), ..Coverage::starting_at(Height(0)) });
     wallet.advance(scanner.coverage());
     assert_eq!(chain.scan(&mut wallet), 1);
     assert_eq!(wallet.spendable(Time(0))[0].lock, lock);

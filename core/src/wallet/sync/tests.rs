@@ -28,15 +28,16 @@ impl Keys for Ring {
         Ok(!made.is_empty())
     }
 
-    fn scanned(&mut self, state: &WalletState, target: Height) {
-        self.0.push((state.coverage().next, target));
+    async fn scanned(&mut self, state: &RefCell<WalletState>, target: Height) -> Result<(), Infallible> {
+        self.0.push((state.borrow().coverage().next, target));
+        Ok(())
     }
 }
 
-fn wallet(full: &FullNode) -> WalletState {
+fn wallet(full: &FullNode) -> RefCell<WalletState> {
     let mut account = Account::new(0, &SEED).unwrap();
     account.extend(&SEED).unwrap();
-    WalletState::new(full.ledger.chain, account, Height(0))
+    RefCell::new(WalletState::new(full.ledger.chain, account, Height(0)))
 }
 
 /// A chain of 150 blocks that pays every fifth key of the wallet, far beyond the gap of unused ones.
@@ -55,7 +56,7 @@ fn paid() -> (FullNode, u64) {
     (full, payments)
 }
 
-fn run(peers: &Peers, state: &mut WalletState) -> (Result<ProvedBalance, String>, Ring) {
+fn run(peers: &Peers, state: &RefCell<WalletState>) -> (Result<ProvedBalance, String>, Ring) {
     let opened = LightClient::open(peers.chain(), AgePolicy::AnyAge, None, peers, MemoryStore::default());
     let client = block_on(opened).unwrap();
     let last = client.source().peers().pop().unwrap();
@@ -68,15 +69,15 @@ fn run(peers: &Peers, state: &mut WalletState) -> (Result<ProvedBalance, String>
 #[test]
 fn a_wallet_finds_all_its_coins_and_proves_their_sum() {
     let (full, payments) = paid();
-    let mut state = wallet(&full);
+    let state = wallet(&full);
     let peers = Peers::new(vec![(full, honest)]);
-    let (balance, keys) = run(&peers, &mut state);
+    let (balance, keys) = run(&peers, &state);
     let balance = balance.unwrap();
     assert_eq!((balance.total, balance.coins), (Amount(5_000_000 * payments), payments));
     assert_eq!(balance.verified.height, Height(150));
-    assert_eq!(state.history().count() as u64, payments);
+    assert_eq!(state.borrow().history().count() as u64, payments);
     assert!(keys.0.len() > 2 && keys.0.last() == Some(&(Height(151), Height(150))), "{:?}", keys.0);
-    let (again, keys) = run(&peers, &mut state);
+    let (again, keys) = run(&peers, &state);
     assert_eq!(again.unwrap().total, balance.total);
     assert_eq!(keys.0, [], "nothing is looked at twice");
 }
@@ -124,14 +125,14 @@ fn what_a_peer_hides_is_found_with_the_next() {
     ];
     for (name, habit) in table {
         let peers = Peers::new(vec![(full.clone(), habit), (full.clone(), honest)]);
-        let mut state = wallet(&full);
-        let balance = run(&peers, &mut state).0.unwrap();
+        let state = wallet(&full);
+        let balance = run(&peers, &state).0.unwrap();
         assert_eq!(balance.coins, payments, "{name}");
         let lies = peers.lies();
         assert!(!lies.is_empty() && lies.iter().all(|lie| *lie == (0, Lie::WrongProof)), "{name}: {lies:?}");
         let alone = Peers::new(vec![(full.clone(), habit)]);
-        let mut state = wallet(&full);
-        let refused = run(&alone, &mut state).0.unwrap_err();
+        let state = wallet(&full);
+        let refused = run(&alone, &state).0.unwrap_err();
         assert!(refused.contains("1 gave false ones"), "{name}: {refused}");
     }
 }
@@ -139,18 +140,18 @@ fn what_a_peer_hides_is_found_with_the_next() {
 #[test]
 fn a_wallet_of_another_history_is_told_to_scan_again() {
     let (full, _) = paid();
-    let mut state = wallet(&full);
+    let state = wallet(&full);
     let peers = Peers::new(vec![(full.clone(), honest)]);
-    run(&peers, &mut state).0.unwrap();
+    run(&peers, &state).0.unwrap();
     let mut other = full.copy();
     other.grow(Vec::new());
-    let mut coverage = state.coverage();
+    let mut coverage = state.borrow().coverage();
     coverage.tip = Some(Default::default());
-    state.advance(coverage);
+    state.borrow_mut().advance(coverage);
     let peers = Peers::new(vec![(other, honest)]);
     let opened = LightClient::open(peers.chain(), AgePolicy::AnyAge, None, &peers, MemoryStore::default());
     let client = block_on(opened).unwrap();
     block_on(client.follow(&0, Height(151))).unwrap();
-    let refused = block_on(scan(&client, &mut state, &mut Ring::default())).unwrap_err();
+    let refused = block_on(scan(&client, &state, &mut Ring::default())).unwrap_err();
     assert_eq!(refused, SyncError::Scan(ScanError::Parent { height: Height(151) }));
 }
