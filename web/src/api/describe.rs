@@ -97,6 +97,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* struct $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $of,)* }
         $crate::api!(@fields $name, [$($doc)*], $({ [$($field_doc)*] $field: $of, "" })*);
@@ -105,6 +106,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* params $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $of,)* }
@@ -139,6 +141,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* words $name:ident { $($(#[doc = $word_doc:literal])* $word:ident,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[doc = $word_doc])* $word,)* }
@@ -164,6 +167,7 @@ macro_rules! api {
         $($(#[doc = $kind_doc:literal])* $kind:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* },)*
     } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         pub enum $name { $($(#[doc = $kind_doc])* $kind { $($(#[doc = $field_doc])* $field: $of,)* },)* }
