@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(error, AddressError::WrongNetwork { expected: Network::Main, found: Network::Test });
         assert_eq!(
             error.to_string(),
-            "an address of the test network, where one of the main network is needed"
+            "an address of the test network, where one of the main network is needed: ask for another"
         );
     }
 

@@ -248,6 +248,32 @@ mod tests {
         }
     }
 
+    /// Whoever can put a link where a key will be written must not choose what is overwritten.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_written_through_and_what_a_crash_left_does_not_matter() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("key"), folder.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        for link in ["key", "key.new"] {
+            symlink(&other, folder.path().join(link)).unwrap();
+        }
+        let refused = write_key(&path, &new_key().unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("exists already"), "{refused}");
+        fs::remove_file(&path).unwrap();
+        fs::write(folder.path().join("key.new"), "half a k").unwrap();
+        fs::write(&other, "precious").unwrap();
+        symlink(&other, folder.path().join("again.new")).unwrap();
+        for name in ["key", "again"] {
+            let (path, key) = (folder.path().join(name), new_key().unwrap());
+            write_key(&path, &key).unwrap();
+            assert_eq!(read_key(&path).unwrap().public_key(), key.public_key());
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_file_others_can_read_is_refused() {

@@ -119,8 +119,10 @@ inEachBrowser((name) => {
       devnet.spec,
     );
     assert.deepEqual([proved.txid, proved.height], [txid, final.height]);
-    const { code, reason } = await attempt(page, "submit", (await devnet.rpc("gettransaction", { txid })).hex ?? hex);
-    assert.equal(code, "refused", "its coins are spent");
+    // The last bytes are the signature.
+    const forged = await devnet.signed("0.5");
+    const { code, reason } = await attempt(page, "submit", forged.hex.replace(/..$/, (byte) => (byte === "00" ? "01" : "00")));
+    assert.equal(code, "refused", "a forged signature");
     assert.ok(reason.length > 0);
     assert.equal((await attempt(page, "submit", "00")).code, "bad_request");
   });

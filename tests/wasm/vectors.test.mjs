@@ -32,6 +32,38 @@ test("external ed25519 vectors: single signatures and the key rule", { skip: abs
   }
 });
 
+test("external ed25519 vectors: in batches of 2 and 64, in any order", { skip: absent }, () => {
+  const cases = readFileSync(vectors, "utf8")
+    .split("\n")
+    .map((line) => line.split("|"))
+    .filter(([, , key, , signature]) => key?.length === 64 && signature.length === 128);
+  assert.ok(cases.length > 500, `${cases.length} cases`);
+  // A generator of its own, so that a failure comes again.
+  let state = 1;
+  const below = (bound) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+  const valid = cases.filter(([, , , , , verdict]) => verdict === "accept");
+  // Among all of them nearly every batch of 64 holds an invalid one; among the valid ones none does.
+  for (const list of [cases, valid]) {
+    for (const size of [2, 64]) {
+      for (let at = list.length - 1; at > 0; at--) {
+        const other = below(at + 1);
+        [list[at], list[other]] = [list[other], list[at]];
+      }
+      for (let from = 0; from < list.length; from += size) {
+        const batch = list.slice(from, from + size);
+        const items = batch.map(([, , public_key, message, signature]) => ({ public_key, message, signature }));
+        const verdicts = batch.map(([, , , , , verdict]) => verdict === "accept");
+        const answer = JSON.parse(wasm.tool("verify-signature", JSON.stringify({ batch: items })));
+        const names = batch.map(([set, id]) => `${set} ${id}`).join(", ");
+        assert.deepEqual(answer, { valid: verdicts.every(Boolean), results: verdicts }, names);
+      }
+    }
+  }
+});
+
 test("malformed text throws and the module goes on working", () => {
   const [key, signature] = ["00".repeat(32), "00".repeat(64)];
   const cases = [

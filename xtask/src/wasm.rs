@@ -21,18 +21,18 @@ pub(crate) struct Module {
 }
 
 /// The light node, and everything else a page can do.
-pub(crate) const WEB: Module = Module { package: "timecoin-web", features: &[], profile: "wasm", flags: &[] };
+pub(crate) const WEB: Module =
+    Module { package: "timecoin-web", features: &[], profile: "wasm", flags: COMPACT };
+
+/// The smaller of SHA-2's two forms.
+const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
 
 /// The same with the line-JSON tools, for tests under Node.
 const TOOLS: Module = Module { features: &["tool"], ..WEB };
 
 /// The check of receipts alone: small before fast.
-pub(crate) const VERIFIER: Module = Module {
-    package: "timecoin-verifier",
-    features: &[],
-    profile: "verifier",
-    flags: &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""],
-};
+pub(crate) const VERIFIER: Module =
+    Module { package: "timecoin-verifier", features: &[], profile: "verifier", flags: COMPACT };
 
 /// Whom the JavaScript side is for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -116,6 +116,9 @@ pub enum Damage {
         /// The table's folder.
         folder: PathBuf,
     },
+    /// The engine's journal is not what it wrote.
+    #[error("the engine's journal, the .jnl files in store/rows, is unreadable: {0}")]
+    EngineJournal(String),
     /// The engine's files are not what it wrote.
     #[error("{0}")]
     Engine(fjall::Error),
@@ -156,6 +159,9 @@ impl StoreError {
                 Ok(free) if free < SPACE_MIN_BYTES => Self::DiskFull { path: path.to_path_buf() },
                 _ => Self::Failed,
             },
+            fjall::Error::JournalRecovery(error) => {
+                Self::damaged(path, Damage::EngineJournal(format!("{error:?}")))
+            }
             error => Self::damaged(path, Damage::Engine(error)),
         }
     }

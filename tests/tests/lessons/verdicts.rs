@@ -14,6 +14,7 @@ use timecoin_core::store::Store as _;
 use timecoin_core::sync::wire::{LightBlock, Query, Response, Status};
 use timecoin_core::testing::chain::{certify, commit_data, key};
 use timecoin_core::testing::ledger::{Ledger, RICH, ledger_spec, owner};
+use timecoin_core::time::Time;
 use timecoin_core::transaction::{Output, SignedTransaction};
 use timecoin_core::vote::{Height, Phase, Vote, VoteData};
 
@@ -122,8 +123,13 @@ fn by_the_rules(ledger: &Ledger, block: Block) -> Result<(), BlockError> {
 
 /// A node that has the chain up to the block in question, and hears a stranger.
 fn node(ledger: &Ledger, before: &[(Applied, Certificate)], now_of: &Applied) -> World {
+    node_at(ledger, before, now_of.block.header.time)
+}
+
+/// The same, whose clock shows something else.
+fn node_at(ledger: &Ledger, before: &[(Applied, Certificate)], now: Time) -> World {
     let mut world = World::empty((*ledger.spec).clone(), 4);
-    world.now = now_of.block.header.time;
+    world.now = now;
     world.open(0);
     world.connect(0, STRANGER);
     for (applied, certificate) in before {
@@ -337,6 +343,26 @@ fn lesson_05_own_proposals_are_derived_by_the_same_rules() {
         assert!(proposal.transactions.iter().all(|txid| *txid == honest.txid()), "only what is good");
     }
     assert!(!world.node(at).is_halted());
+}
+
+/// Whose clock is slow takes no part in what it finds too early, and follows a quorum that does not.
+#[test]
+fn case_19_a_header_ahead_of_the_clock_by_more_than_the_drift_is_not_prepared() {
+    let (ledger, before, good) = sample(false);
+    let (drift, time) = (ledger.rules().clock_drift_max_ms, good.block.header.time.0);
+    for (ahead_ms, prepares) in [(0, true), (drift, true), (drift + 1, false), (50_000, false)] {
+        let mut world = node_at(&ledger, &before, Time(time - ahead_ms));
+        let payments = good.block.body.transactions[1..].to_vec();
+        world.say(0, STRANGER, &Message::Transactions(payments));
+        world.say(0, STRANGER, &Message::Proposal(Box::new(proposal(&ledger, &good))));
+        assert_eq!(prepared(&world, &good.block.header), prepares, "{ahead_ms} ms ahead");
+        let says_nil = world.heard.iter().any(|(_, message)| {
+            matches!(message, Message::Votes(votes) if votes.iter().any(|vote| vote.data.phase == Phase::Prepare && vote.data.block.is_none()))
+        });
+        assert_eq!(says_nil, !prepares, "{ahead_ms} ms ahead");
+        decide(&mut world, &ledger, &good.block);
+        assert_eq!(world.node(0).state().id, good.state.id, "{ahead_ms} ms ahead");
+    }
 }
 
 /// A relay cannot change a header, but it can change the list of ids that comes with it. That used to make a good

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use timecoin_core::address::Address;
 use timecoin_core::codec::{decode, encode};
-use timecoin_core::driver::light::Proved;
+use timecoin_core::driver::light::{ClientError, Proved};
 use timecoin_core::hash::{Owner, TxId, hex_to_vec, to_hex};
 use timecoin_core::transaction::SignedTransaction;
 use timecoin_core::vote::Height;
@@ -136,7 +136,14 @@ async fn submit(node: &Rc<Node>, SubmitParams { hex }: SubmitParams) -> Result<T
     let bytes = hex_to_vec(&hex).ok_or_else(unreadable)?;
     let signed: SignedTransaction = decode(&bytes).map_err(|_| unreadable())?;
     let client = node.ready().await?;
-    Ok(client.submit(&signed).await?)
+    match client.submit(&signed).await {
+        // A second time, after the first went all the way.
+        Err(ClientError::Refused(refusal)) => match client.transaction(&signed.transaction.id()).await {
+            Ok(Some(_)) => Ok(signed.transaction.id()),
+            _ => Err(ClientError::Refused(refusal).into()),
+        },
+        submitted => Ok(submitted?),
+    }
 }
 
 async fn wait_final(node: &Rc<Node>, params: WaitParams) -> Result<Answer<TransactionView>, ApiError> {

@@ -26,10 +26,13 @@ const RECORDED_MS: u64 = 60_000;
 /// Words of peers waiting for one listener: more are dropped, because looking shows the same.
 const WAITING_MAX: usize = 64;
 
+/// Which transaction is waited for, and where its phases go; `None`: somebody should look.
+type Listener = (TxId, mpsc::Sender<Option<TransactionPhase>>);
+
 /// Who waits for which transaction.
 #[derive(Default)]
 pub(super) struct Pending {
-    listeners: RefCell<BTreeMap<u64, (TxId, mpsc::Sender<Option<TransactionPhase>>)>>,
+    listeners: RefCell<BTreeMap<u64, Listener>>,
     next: Cell<u64>,
     /// Payments of this node's own: what was heard of each since it was handed over. The newest last.
     records: RefCell<Vec<Record>>,

@@ -66,6 +66,9 @@ pub use view::{
 /// Characters of a label.
 const LABEL_LENGTH_MAX: usize = 60;
 
+/// What hears of a payment before anybody is asked to take it.
+type OnSending = Box<dyn Fn(TxId)>;
+
 /// The wallet of one chain in one browser, whether there is one yet or not.
 pub struct Wallet<W> {
     chain: Arc<Chain>,
@@ -81,7 +84,7 @@ pub struct Wallet<W> {
     /// Called whenever the view may have changed.
     changed: RefCell<Option<Box<dyn Fn()>>>,
     /// Called with each payment before anybody is asked to take it.
-    sending: RefCell<Option<Box<dyn Fn(TxId)>>>,
+    sending: RefCell<Option<OnSending>>,
 }
 
 impl<W: Store> Wallet<W> {

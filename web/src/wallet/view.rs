@@ -52,7 +52,14 @@ crate::api! {
     }
 
     /// What became of a payment that is not final: it may still be, or its time is over, or its coins went elsewhere.
-    words Fate { Pending, Expired, Displaced, }
+    words Fate {
+        /// It may still become final.
+        Pending,
+        /// Its time is over.
+        Expired,
+        /// Its coins went elsewhere.
+        Displaced,
+    }
 
     /// A payment that is on its way, or that failed not long ago.
     struct OutgoingPayment {
@@ -109,7 +116,18 @@ crate::api! {
     }
 
     /// What a payment of the history was.
-    words EntryKind { Received, Sent, ToSelf, Reward, Masternode, }
+    words EntryKind {
+        /// Coins came.
+        Received,
+        /// Coins went to somebody else.
+        Sent,
+        /// Coins stayed in the wallet, but for the fee.
+        ToSelf,
+        /// An epoch's end paid it.
+        Reward,
+        /// A masternode was registered, changed or retired.
+        Masternode,
+    }
 
     /// One payment of the history.
     struct HistoryEntry {

@@ -64,7 +64,7 @@ fn an_exact_coin_leaves_no_change() {
     assert_eq!(unsigned(with_change).unwrap().change, Some(LIMITS.output_min));
     assert_eq!(
         short.to_string(),
-        "insufficient funds: 0.00060279 TIME are needed with the fee, 0.00060278 TIME can be spent"
+        "insufficient funds: 0.00060279 TIME are needed with the fee, 0.00060278 TIME can be spent: pay less, or wait for coins"
     );
 }
 

@@ -144,3 +144,21 @@ fn decay_is_reported_or_harmless() {
     println!("{reported} of {FLIPS} reported");
     assert!(reported > 0);
 }
+
+#[test]
+fn where_the_engines_journal_is_damaged_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    sound_store(folder.path());
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|end| end == "jnl");
+    let journals = files(&folder.path().join("store/rows")).into_iter().filter(|(path, _)| is_journal(path));
+    for (path, mut bytes) in journals {
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default();
+        if used > 0 {
+            bytes[used / 2] ^= 0x55;
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    let report = verify(folder.path()).unwrap();
+    let said: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].contains("the .jnl files in store/rows"), "{said:?}");
+}
