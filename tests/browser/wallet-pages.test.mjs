@@ -185,10 +185,11 @@ test('paying: faults, fee, confirmation by keyboard, phases, receipt', async () 
 
 test('its receipt is checked where there is no network', async () => {
   await goTo('#/wallet/history');
-  await page.getByRole('link', { name: 'Sent' }).first().click();
-  await page.getByRole('heading', { name: 'Transaction' }).waitFor();
+  await page.getByText('for tea').waitFor();
+  await page.getByRole('button', { name: /^final/ }).first().click();
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
   const receipt = await readFile(await download.path(), 'utf8');
+  await page.keyboard.press('Escape');
   const elsewhere = await browser.newContext({ reducedMotion: 'reduce' });
   const other = await elsewhere.newPage();
   await other.goto(`${server.url}#/receipt`);

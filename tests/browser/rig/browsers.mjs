@@ -15,7 +15,7 @@ import { launchChromium } from "./chromium.mjs";
 import { launchFirefox, launchWebkit } from "./webdriver.mjs";
 
 const LAUNCHERS = { chromium: launchChromium, firefox: launchFirefox, webkit: launchWebkit };
-const UNTIL_MS = Number(process.env.UNTIL_MS ?? 60_000);
+const UNTIL_MS = 60_000;
 
 /** The browsers of this run: all three, or those `TIMECOIN_BROWSERS` names. */
 export const BROWSERS = (process.env.TIMECOIN_BROWSERS ?? Object.keys(LAUNCHERS).join(",")).split(",");
@@ -41,7 +41,8 @@ export async function until(page, run, ...given) {
     const answer = await page.evaluate(run, ...given);
     if (answer) return answer;
   }
-  throw new Error(`never came true within ${UNTIL_MS} ms: ${run}\n${page.log().join("\n")}`);
+  const text = await page.evaluate(() => document.body?.innerText.slice(0, 2_000)).catch((error) => String(error));
+  throw new Error(`never came true within ${UNTIL_MS} ms: ${run}\n${page.log().join("\n")}\nThe page says: ${text}`);
 }
 
 /** The file a screenshot of this name goes to. */
