@@ -128,10 +128,10 @@ pub mod byte_array {
 
     use crate::hash::{from_hex, to_hex};
 
-    /// Bytes that are handed over at once, as one integer: in a fixed-width encoding the bytes are the same.
+    /// Bytes that are written at once, as one integer: in a fixed-width encoding the bytes are the same.
     const WORD: usize = size_of::<u64>();
 
-    /// Writes the bytes bare, without a length.
+    /// Writes the bytes bare, without a length. Their number is a multiple of eight.
     pub fn serialize<S: Serializer, const N: usize>(
         bytes: &[u8; N],
         serializer: S,
@@ -139,10 +139,10 @@ pub mod byte_array {
         if serializer.is_human_readable() {
             return serializer.serialize_str(&to_hex(bytes));
         }
-        let (words, rest) = bytes.as_chunks::<WORD>();
-        let mut tuple = serializer.serialize_tuple(words.len() + rest.len())?;
+        const { assert!(N.is_multiple_of(WORD), "whole words") };
+        let (words, _) = bytes.as_chunks::<WORD>();
+        let mut tuple = serializer.serialize_tuple(words.len())?;
         words.iter().try_for_each(|word| tuple.serialize_element(&u64::from_le_bytes(*word)))?;
-        rest.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
         tuple.end()
     }
 
@@ -164,12 +164,7 @@ pub mod byte_array {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
                 let mut bytes = [0; N];
-                let (words, rest) = bytes.as_chunks_mut::<WORD>();
-                for (at, word) in words.iter_mut().enumerate() {
-                    let read: Option<u64> = seq.next_element()?;
-                    *word = read.ok_or_else(|| A::Error::invalid_length(at, &self))?.to_le_bytes();
-                }
-                for (at, byte) in rest.iter_mut().enumerate() {
+                for (at, byte) in bytes.iter_mut().enumerate() {
                     *byte = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(at, &self))?;
                 }
                 Ok(bytes)
@@ -178,7 +173,7 @@ pub mod byte_array {
         if deserializer.is_human_readable() {
             return deserializer.deserialize_str(Bytes);
         }
-        deserializer.deserialize_tuple(N / WORD + N % WORD, Bytes)
+        deserializer.deserialize_tuple(N, Bytes)
     }
 }
 

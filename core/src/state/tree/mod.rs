@@ -53,8 +53,7 @@ pub use rows::{PAGE_COINS, RowChange, page_coins};
 
 use crate::hash::{Hash, Owner};
 use crate::transaction::{OutPoint, Output};
-use coin::{Coin, Coins, LeafHashes, OwnerId, Owners, coin_key, leaf_hashes, owner_key, positions};
-use draft::build;
+use coin::{Coin, Coins, LeafHashes, OwnerId, Owners, coin_key, leaf_hashes, owner_key, plant, positions};
 use key::Prefix;
 use node::Node;
 use update::Updater;
@@ -135,23 +134,14 @@ impl CoinTree {
 
     /// The tree of these coins, no two of which have one outpoint.
     pub fn of(coins: &[(OutPoint, Output)]) -> Result<Self, TreeError> {
-        let places = positions(coins.iter().map(|(outpoint, output)| (&output.owner, outpoint)));
-        let of: Vec<(&OutPoint, &Output)> =
-            coins.iter().map(|(outpoint, output)| (outpoint, output)).collect();
-        let coin =
-            |((position, (outpoint, output)), hashes): ((Position, &(OutPoint, Output)), LeafHashes)| {
-                let owner = OwnerId { key: position.owner, owner: output.owner };
-                Coin::hashed(owner, position.coin, *outpoint, output.amount, hashes)
-            };
-        let coins: Option<Vec<Coin>> =
-            places.into_iter().zip(coins).zip(leaf_hashes(&of)).map(coin).collect();
+        let coin = |(outpoint, output): &(OutPoint, Output)| {
+            let owner = OwnerId { key: owner_key(&output.owner), owner: output.owner };
+            Coin::new(owner, coin_key(outpoint), *outpoint, output.amount)
+        };
+        let coins: Option<Vec<Coin>> = coins.iter().map(coin).collect();
         let mut coins = coins.ok_or(TreeError::Overflow)?;
         coins.sort_unstable_by_key(Coin::position);
-        let same_owner = |a: &Coin, b: &Coin| a.id.key == b.id.key;
-        for own in coins.chunk_by_mut(same_owner).filter(|own| own.len() > 1) {
-            own.iter_mut().for_each(|coin| coin.owner_hash = Hash::ZERO);
-        }
-        Ok(Self { root: build(coins, 0).ok_or(TreeError::Overflow)? })
+        Ok(Self { root: plant(coins, 0).ok_or(TreeError::Overflow)? })
     }
 
     /// A tree of which only the summary is known; the rest is loaded on demand.

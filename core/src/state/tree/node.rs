@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::PAGE_COINS;
-use super::coin::{Coin, Coins, Level, OwnerId, TWO, owner_leaf_hash};
-use super::draft::build;
+use super::coin::{Coin, Coins, Level, OwnerId, TWO, owner_leaf_hash, plant};
 use super::key::{Prefix, bit};
 use crate::amount::Amount;
 use crate::hash::{Hash, Tag};
@@ -163,7 +162,7 @@ impl<L: Level> Node<L> {
             let mut coins = coins.to_vec();
             // In a lower list these are left over from when the owner was small.
             coins.iter_mut().for_each(|coin| coin.owner_hash = Hash::ZERO);
-            return build(coins, 0);
+            return plant(coins, 0);
         }
         let summary = Summary { hash: owner_leaf_hash(&owner.id.owner, &lower), ..lower };
         Some(match owner.coins.part {
