@@ -228,7 +228,9 @@ fn a_full_disk_stops_a_validator_with_a_code_and_its_chain_goes_on_when_there_is
     };
     let outside = tempfile::tempdir().unwrap();
     let (disk, out) = (outside.path().join("disk"), outside.path().join("out"));
-    [&disk, &out].map(|folder| std::fs::create_dir(folder).unwrap());
+    for folder in [&disk, &out] {
+        std::fs::create_dir(folder).unwrap();
+    }
     let mut probe = in_namespace(r#"mount -t tmpfs tmpfs "$DISK""#);
     let can_mount = probe.env("DISK", &disk).stderr(Stdio::null()).status();
     if !can_mount.is_ok_and(|status| status.success()) {

@@ -25,7 +25,7 @@ inEachBrowser((name) => {
   let page;
   before(async () => {
     browser = await launch(name);
-    page = await openNode(browser, server, options("faults"));
+    page = await openNode(browser, server, options("workers"));
   });
   after(() => browser?.close());
 
@@ -69,6 +69,9 @@ inEachBrowser((name) => {
     assert.equal(value.verified, true);
     await headsGoOn();
     assert.equal(await restarts(), 2);
+    // WebKit keeps the tables locked where the Worker was in the middle of a transaction: then it runs from memory.
+    const { code } = (await problem()) ?? {};
+    assert.ok(code === undefined || (name === "webkit" && code === "store-lost"), code);
   });
 
   test("a Worker that was ended is replaced", async () => {
@@ -110,6 +113,9 @@ inEachBrowser((name) => {
   });
 
   test("a lost connection to the store is opened again", async () => {
+    // Another store than that of the Workers that were ended.
+    await page.close();
+    page = await openNode(browser, server, options("faults"));
     await broken("lose");
     await headsGoOn();
     assert.equal(await problem(), null);

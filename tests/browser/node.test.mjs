@@ -1,7 +1,7 @@
 // The light node of the npm package in real browsers, against a real devnet: it starts, verifies, pays, and comes back.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -181,6 +181,28 @@ inEachBrowser((name) => {
     );
     assert.deepEqual(attempts.map(({ code }) => code), ["chain_spec", "chain_spec", "chain_spec"]);
     assert.ok(attempts.every(({ advice }) => advice.length > 20));
+  });
+
+  test("the example of the README runs as pasted", async () => {
+    const readme = await readFile(new URL("../../web/README.md", import.meta.url), "utf8");
+    const [, example] = /## A light node\n\n```js\n([^]*?)```/.exec(readme);
+    assert.ok(example.trim().split("\n").length <= 10, "ten lines");
+    const folder = await mkdtemp(join(tmpdir(), "timecoin-example-"));
+    // What a bundler does with the name of the package; and the peer of the example is a node of this machine.
+    const script = example.replace("'timecoin'", "'/timecoin/index.js'").replace("ws://127.0.0.1:24201/p2p", devnet.peers[0]);
+    await writeFile(join(folder, "main.js"), script);
+    await writeFile(join(folder, "spec.json"), devnet.spec);
+    await writeFile(join(folder, "index.html"), '<!doctype html><title>An example</title><body></body><script type="module" src="main.js"></script>');
+    const pasted = await serveNode({ "/example/": folder });
+    try {
+      const other = await browser.open(`${pasted.url}/example/index.html`);
+      const text = await until(other, () => /^block \d+ of [\d.]+ TIME, \d+ ms old, signed by \d+ of \d+ weight$/.exec(document.body.textContent)?.[0]);
+      assert.ok(text.startsWith("block "), text);
+      await other.close();
+    } finally {
+      await pasted.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   test("nothing here broke the policy, and the probe finds nothing missing", async () => {

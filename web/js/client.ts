@@ -21,7 +21,7 @@ const SHORT_MS = 10_000;
 const SHORT_MAX = 5;
 const RETRY_FIRST_MS = 250;
 /** What a Worker gets to finish what it writes. */
-const GRACE_MS = 200;
+const GRACE_MS = 1_200;
 
 interface Call {
   kind: 'call';

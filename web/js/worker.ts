@@ -17,8 +17,8 @@ const BEATS_MAX = 5;
 const SPREAD_MS = 400;
 /** Tabs that are gone are looked for every so many beats. */
 const SWEEP_BEATS = 5;
-/** What the browser gets to finish writing before a Worker that trapped is ended. */
-const GRACE_MS = 30;
+/** What the browser gets to finish writing before a Worker ends. */
+const GRACE_MS = 1_000;
 
 /** Runs the node, for this tab and the others. */
 class Leader {
@@ -156,8 +156,9 @@ class Tab {
   stop(): void {
     this.#leader?.node.stop();
     this.#queue.abort();
-    // A moment later everything is written, and the locks are given up.
-    setTimeout(() => close(), GRACE_MS);
+    over = true;
+    // The locks are given up with the Worker.
+    void written().then(() => close());
   }
 
   /** The node will say nothing for a while. */
@@ -304,10 +305,28 @@ function post(message: FromWorker): void {
 function dead(code: Code, message: string, final: boolean): void {
   if (over) return;
   over = true;
-  setTimeout(() => {
+  void written().then(() => {
     self.postMessage({ t: 'dead', code, message, final } satisfies FromWorker);
     close();
-  }, GRACE_MS);
+  });
+}
+
+/** Transactions that have not ended. WebKit keeps their tables locked if the Worker ends before them. */
+const writing = new Set<IDBTransaction>();
+
+const begin = IDBDatabase.prototype.transaction;
+IDBDatabase.prototype.transaction = function (...given) {
+  if (over) throw new DOMException('this Worker ends', 'InvalidStateError');
+  const transaction = begin.apply(this, given);
+  writing.add(transaction);
+  for (const end of ['complete', 'abort']) transaction.addEventListener(end, () => writing.delete(transaction));
+  return transaction;
+};
+
+/** Waits until what was begun is written; none begins any more. */
+async function written(): Promise<void> {
+  const late = performance.now() + GRACE_MS;
+  while (writing.size > 0 && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** The module trapped, or this script failed. */

@@ -21,6 +21,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* struct $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $of,)* }
@@ -30,6 +31,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* params $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
@@ -65,6 +67,7 @@ macro_rules! api {
 
     ($(#[doc = $doc:literal])* words $name:ident { $($(#[doc = $word_doc:literal])* $word:ident,)* } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
@@ -91,6 +94,7 @@ macro_rules! api {
         $($(#[doc = $kind_doc:literal])* $kind:ident { $($(#[doc = $field_doc:literal])* $field:ident: $of:ty,)* },)*
     } $($rest:tt)*) => {
         $(#[doc = $doc])*
+        #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         #[allow(unreachable_pub, reason = "a group may keep its types to itself")]

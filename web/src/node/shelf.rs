@@ -13,12 +13,16 @@ use timecoin_core::rows::{Batch, Key, ReadSet, Table, Value, View};
 use timecoin_core::store::{MemoryStore, Range, Store};
 
 use crate::api::types::StorageProblem;
-use crate::platform::sleep_ms;
+use crate::platform::{sleep_ms, within};
 use crate::store::{IndexedDbStore, StoreError};
 
 /// Attempts at a store that another tab keeps open in an older form.
 const BLOCKED_ATTEMPTS: u32 = 10;
 const BLOCKED_WAIT_MS: u64 = 300;
+/// A store that takes longer will not answer any more: WebKit keeps tables locked, until it ends, whose Worker was ended in
+/// the middle of a transaction.
+const ANSWER_MS: u64 = 6_000;
+const SILENT: &str = "TimeoutError";
 
 #[derive(Clone)]
 enum Place {
@@ -90,8 +94,11 @@ impl Shelf {
         self.place.borrow().clone()
     }
 
-    /// Notes a failure. A deleted store is begun anew, once.
+    /// Notes a failure. A deleted store is begun anew, once; one that does not answer is left alone.
     async fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::Lost { name, .. } if name == SILENT) {
+            return self.give_up(error.clone());
+        }
         let before = self.problem.replace(Some(error.clone()));
         if *error == StoreError::Deleted
             && before.as_ref() != Some(error)
@@ -112,12 +119,15 @@ impl Shelf {
     }
 }
 
-/// The memory store cannot fail.
+/// Makes a call where the rows are: in time, or in memory, which cannot fail.
 macro_rules! at {
     ($place:expr, $store:ident => $call:expr) => {
         match $place {
-            Place::Kept($store) => $call,
-            Place::Memory($store) => $call.map_err(|error| StoreError::Failed {
+            Place::Kept($store) => within(ANSWER_MS, $call).await.unwrap_or_else(|| {
+                let message = "the browser does not answer".to_owned();
+                Err(StoreError::Lost { name: SILENT.to_owned(), message })
+            }),
+            Place::Memory($store) => $call.await.map_err(|error| StoreError::Failed {
                 name: "MemoryError".to_owned(),
                 message: error.to_string(),
             }),
@@ -129,7 +139,7 @@ impl Store for Shelf {
     type Error = StoreError;
 
     async fn load(&self, reads: &ReadSet) -> Result<View, StoreError> {
-        let loaded = at!(self.place(), store => store.load(reads).await);
+        let loaded = at!(self.place(), store => store.load(reads));
         if let Err(error) = &loaded {
             self.note(error).await;
         }
@@ -137,7 +147,7 @@ impl Store for Shelf {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let committed = at!(self.place(), store => store.commit(batch).await);
+        let committed = at!(self.place(), store => store.commit(batch));
         match &committed {
             Ok(()) => self.clear(),
             Err(error) => self.note(error).await,
@@ -146,7 +156,7 @@ impl Store for Shelf {
     }
 
     async fn scan(&self, table: Table, range: &Range, limit: usize) -> Result<Vec<(Key, Value)>, StoreError> {
-        let scanned = at!(self.place(), store => store.scan(table, range, limit).await);
+        let scanned = at!(self.place(), store => store.scan(table, range, limit));
         if let Err(error) = &scanned {
             self.note(error).await;
         }
