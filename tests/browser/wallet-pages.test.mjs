@@ -39,6 +39,8 @@ before(async () => {
   context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: 'reduce', acceptDownloads: true });
   await context.exposeFunction('violated', (text) => violations.push(text));
   await context.addInitScript(() => document.addEventListener('securitypolicyviolation', (event) => globalThis.violated(`${event.violatedDirective} ${event.blockedURI}`)));
+  // A password takes its time on a busy machine.
+  context.setDefaultTimeout(90_000);
   page = await context.newPage();
   page.on('pageerror', (error) => violations.push(error.message));
 });
