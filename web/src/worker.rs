@@ -62,7 +62,6 @@ impl LightNode {
     }
 
     /// Answers a call: the promise gives the answer's JSON, or `{"error":{…}}`.
-    #[must_use]
     pub fn call(&self, id: u32, method: String, params: String) -> Promise {
         let (node, calls) = (Rc::clone(&self.node), Rc::clone(&self.calls));
         let work = async move { dispatch(&node, &method, &params).await };

@@ -87,8 +87,8 @@ impl Network {
 
     /// Asks all peers to tell about a transaction.
     pub fn watch(self: &Rc<Self>, txid: TxId) {
-        for session in self.sessions.borrow().values().cloned() {
-            let network = Rc::clone(self);
+        for session in self.sessions.borrow().values() {
+            let (network, session) = (Rc::clone(self), Rc::clone(session));
             spawn_local(async move { network.watch_at(&session, vec![txid]).await });
         }
     }

@@ -22,10 +22,13 @@ const LOOK_MS: u64 = 3_000;
 /// Words of peers waiting for one listener: more are dropped, because looking shows the same.
 const WAITING_MAX: usize = 64;
 
+/// A listener: which transaction it waits for, and where it hears of it.
+type Listener = (TxId, mpsc::Sender<Option<TransactionPhase>>);
+
 /// Who waits for which transaction.
 #[derive(Default)]
 pub(super) struct Pending {
-    listeners: RefCell<BTreeMap<u64, (TxId, mpsc::Sender<Option<TransactionPhase>>)>>,
+    listeners: RefCell<BTreeMap<u64, Listener>>,
     next: Cell<u64>,
 }
 
