@@ -6,6 +6,8 @@
 //! 0 or 1, enum variants a `u32`, sequences a `u64` count then the elements, arrays and structs bare.
 
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,10 +43,45 @@ pub enum CodecError {
 
 /// The canonical bytes of a value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let Ok(bytes) = bincode::serde::encode_to_vec(value, CONFIG) else {
-        unreachable!("own types encode: no maps, no unsized sequences");
-    };
+    let mut bytes = Vec::new();
+    encode_into(value, &mut bytes);
     bytes
+}
+
+/// Appends the canonical bytes of a value.
+pub fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+    write(value, Bytes(bytes));
+}
+
+/// How many bytes a value encodes to.
+pub fn encoded_size<T: Serialize>(value: &T) -> usize {
+    let mut size = 0;
+    write(value, Size(&mut size));
+    size
+}
+
+fn write<T: Serialize>(value: &T, writer: impl Writer) {
+    if bincode::serde::encode_into_writer(value, writer, CONFIG).is_err() {
+        unreachable!("own types encode: no maps, no unsized sequences");
+    }
+}
+
+struct Bytes<'a>(&'a mut Vec<u8>);
+
+impl Writer for Bytes<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+struct Size<'a>(&'a mut usize);
+
+impl Writer for Size<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        *self.0 += bytes.len();
+        Ok(())
+    }
 }
 
 /// Decodes exactly one value from all of `bytes`.
@@ -91,6 +128,9 @@ pub mod byte_array {
 
     use crate::hash::{from_hex, to_hex};
 
+    /// Bytes that are handed over at once, as one integer: in a fixed-width encoding the bytes are the same.
+    const WORD: usize = size_of::<u64>();
+
     /// Writes the bytes bare, without a length.
     pub fn serialize<S: Serializer, const N: usize>(
         bytes: &[u8; N],
@@ -99,8 +139,10 @@ pub mod byte_array {
         if serializer.is_human_readable() {
             return serializer.serialize_str(&to_hex(bytes));
         }
-        let mut tuple = serializer.serialize_tuple(N)?;
-        bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
+        let (words, rest) = bytes.as_chunks::<WORD>();
+        let mut tuple = serializer.serialize_tuple(words.len() + rest.len())?;
+        words.iter().try_for_each(|word| tuple.serialize_element(&u64::from_le_bytes(*word)))?;
+        rest.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
         tuple.end()
     }
 
@@ -122,7 +164,12 @@ pub mod byte_array {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
                 let mut bytes = [0; N];
-                for (at, byte) in bytes.iter_mut().enumerate() {
+                let (words, rest) = bytes.as_chunks_mut::<WORD>();
+                for (at, word) in words.iter_mut().enumerate() {
+                    let read: Option<u64> = seq.next_element()?;
+                    *word = read.ok_or_else(|| A::Error::invalid_length(at, &self))?.to_le_bytes();
+                }
+                for (at, byte) in rest.iter_mut().enumerate() {
                     *byte = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(at, &self))?;
                 }
                 Ok(bytes)
@@ -131,7 +178,7 @@ pub mod byte_array {
         if deserializer.is_human_readable() {
             return deserializer.deserialize_str(Bytes);
         }
-        deserializer.deserialize_tuple(N, Bytes)
+        deserializer.deserialize_tuple(N / WORD + N % WORD, Bytes)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::vote::{Height, Phase, ViewNumber};
 pub use undo::{UndoRow, undo_block};
 
 /// Version of the rows this software writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// Undo rows are kept for this many blocks.
 pub const UNDO_BLOCKS: u64 = 1000;
 

@@ -4,6 +4,8 @@
 //! carries the coins it claims to spend, so signatures, sums and fees are checked without any state and the
 //! rules only compare the claim with the coin (`docs/adr/003-spent-coins-on-the-wire.md`).
 
+mod encoded;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use crate::hash::{ChainId, Hash, MasternodeId, Owner, Tag, TxId};
 use crate::keys::{KeyError, PublicKey, SecretKey, Signature, SignedBytes, invalid_signatures};
 use crate::lock::{LockError, Witness};
 use crate::time::Time;
+use encoded::Encoded;
 
 /// The transaction format of this software.
 pub const TRANSACTION_VERSION: u16 = 1;
@@ -162,17 +165,21 @@ impl Transaction {
     /// The id: hash of the canonical bytes.
     #[must_use]
     pub fn id(&self) -> TxId {
-        TxId(Self::TXID.hash(&[&encode(self)]))
+        Self::id_of(&encode(self))
+    }
+
+    fn id_of(encoded: &[u8]) -> TxId {
+        TxId(Self::TXID.hash(&[encoded]))
     }
 
     /// What every witness signs, given the coins spent in input order.
     #[must_use]
     pub fn sighash(&self, chain: &ChainId, spent: &[Output]) -> Hash {
-        Self::sighash_of(&self.id(), chain, spent)
+        Self::sighash_of(&self.id(), chain, &encode(&spent))
     }
 
-    fn sighash_of(id: &TxId, chain: &ChainId, spent: &[Output]) -> Hash {
-        Self::SIGHASH.hash(&[chain.as_bytes(), id.as_bytes(), &encode(&spent)])
+    fn sighash_of(id: &TxId, chain: &ChainId, spent: &[u8]) -> Hash {
+        Self::SIGHASH.hash(&[chain.as_bytes(), id.as_bytes(), spent])
     }
 }
 
@@ -197,14 +204,14 @@ impl SignedTransaction {
     /// The 64 bytes committed by a header's transactions root: the id, then the hash of everything else.
     #[must_use]
     pub fn commitment(&self) -> [u8; 64] {
-        self.commitment_of(&self.transaction.id())
+        let encoded = Encoded::of(self);
+        Self::commitment_of(&Transaction::id_of(encoded.transaction()), encoded.rest())
     }
 
-    fn commitment_of(&self, id: &TxId) -> [u8; 64] {
+    fn commitment_of(id: &TxId, rest: &[u8]) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(id.as_bytes());
-        let rest = Self::WITNESSES.hash(&[&encode(&self.spent), &encode(&self.witnesses)]);
-        bytes[32..].copy_from_slice(&rest.0);
+        bytes[32..].copy_from_slice(&Self::WITNESSES.hash(&[rest]).0);
         bytes
     }
 }
@@ -374,16 +381,17 @@ impl VerifiedTransaction {
         if transaction.version != TRANSACTION_VERSION {
             return Err(TransactionError::Version(transaction.version));
         }
-        let size = encode(&signed).len();
+        let encoded = Encoded::of(&signed);
+        let size = encoded.size();
         check_lists(&signed)?;
         let fee = fee(&signed)?;
         check_limits(transaction, size, fee, limits)?;
         let mut signatures = check_action(&signed, chain)?;
-        let txid = transaction.id();
-        let sighash = Transaction::sighash_of(&txid, chain, &signed.spent);
+        let txid = Transaction::id_of(encoded.transaction());
+        let sighash = Transaction::sighash_of(&txid, chain, encoded.spent());
         let (witnessed, extra_witness) = check_witnesses(&signed, &sighash)?;
         signatures.extend(witnessed);
-        let commitment = signed.commitment_of(&txid);
+        let commitment = SignedTransaction::commitment_of(&txid, encoded.rest());
         Ok((Self { signed, txid, commitment, size, fee, extra_witness }, signatures))
     }
 
@@ -551,10 +559,10 @@ fn check_witnesses(
         {
             return Err(TransactionError::WitnessUnused(owner));
         }
-        let message = sighash.0.to_vec();
+        let message = || sighash.0.to_vec();
         signatures.extend(signers.into_iter().map(|(key, signature)| SignedBytes {
             key,
-            message: message.clone(),
+            message: message(),
             signature,
         }));
     }

@@ -18,6 +18,7 @@ mod wallet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,9 @@ use timecoin_core::address::AddressError;
 use timecoin_core::driver::{DriverError, ReindexError};
 use timecoin_core::node::{ReplayError, RestoreError};
 use timecoin_core::schema::RowError;
+
+/// What still reads or writes when a command is done is left to itself after this long.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// TimeCoin: full node, devnet, wallet and tools
 #[derive(Parser)]
@@ -278,7 +282,10 @@ pub fn main() -> ExitCode {
 fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::System { what: "cannot start the runtime", error })?;
-    runtime.block_on(future)
+    let done = runtime.block_on(future);
+    // Whoever reads standard input cannot be interrupted: a node that stopped by itself waited for its parent to close it.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    done
 }
 
 /// Writes a line of result. A reader that went away ends the command silently, like other filters.

@@ -201,3 +201,62 @@ fn what_keeps_a_devnet_from_starting_has_a_code_and_costs_nothing() {
     devnet.payments();
     devnet.interrupt();
 }
+
+/// A disk that fills up, in a namespace of its own, and is made larger afterwards.
+#[cfg(target_os = "linux")]
+const FULL_DISK: &str = r#"
+set -e
+mount -t tmpfs -o size=5m tmpfs "$DISK"
+net="$DISK/net" && node="$net/node-0"
+"$TIMECOIN" devnet --json --no-web --validators 1 --dir "$net" --base-port "$PORT" --rate 300 --seconds 240 \
+    > "$OUT/before" 2> "$OUT/devnet.err" && exit 11
+timeout 90 "$TIMECOIN" node --chain "$net/chain.json" --data "$node" --operator-key "$node/operator.key" \
+    --listen "127.0.0.1:$PORT" --log off 2> "$OUT/node.err" && exit 12
+mount -o remount,size=64m "$DISK"
+"$TIMECOIN" db verify --chain "$net/chain.json" --data "$node" > "$OUT/verify"
+"$TIMECOIN" devnet --json --no-web --dir "$net" --base-port "$PORT" --seconds 10 > "$OUT/after"
+"#;
+
+/// The votes have room on a full disk, the blocks they are for have none: a chain ended there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_a_validator_with_a_code_and_its_chain_goes_on_when_there_is_room() {
+    let in_namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+        command
+    };
+    let outside = tempfile::tempdir().unwrap();
+    let (disk, out) = (outside.path().join("disk"), outside.path().join("out"));
+    for folder in [&disk, &out] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let mut probe = in_namespace(r#"mount -t tmpfs tmpfs "$DISK""#);
+    let can_mount = probe.env("DISK", &disk).stderr(Stdio::null()).status();
+    if !can_mount.is_ok_and(|status| status.success()) {
+        let warning = "SKIPPED: no file system can be mounted here, no disk was filled\n";
+        std::io::Write::write_all(&mut std::io::stderr(), warning.as_bytes()).unwrap();
+        return;
+    }
+    let ran = in_namespace(FULL_DISK)
+        .env("TIMECOIN", env!("CARGO_BIN_EXE_timecoin"))
+        .env("PORT", free_ports().to_string())
+        .env("DISK", &disk)
+        .env("OUT", &out)
+        .output()
+        .unwrap();
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_default();
+    assert!(ran.status.success(), "{ran:?}: {} {}", read("devnet.err"), read("node.err"));
+    let heights = |name: &str| -> Vec<u64> {
+        let lines = read(name);
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["height"].as_u64()).collect()
+    };
+    let (before, after) = (heights("before"), heights("after"));
+    assert!(before.last() > Some(&10), "it ran until the disk was full: {before:?}");
+    assert!(read("devnet.err").contains("error[devnet-node-ended]: "), "{}", read("devnet.err"));
+    let node = read("node.err");
+    assert!(node.starts_with("error[disk-full]: ") && node.lines().count() == 1, "{node}");
+    assert!(read("verify").starts_with("Sound"), "{}", read("verify"));
+    assert!(after.first() > before.last() && after.len() > 1, "{before:?} and then {after:?}");
+}

@@ -39,6 +39,8 @@ before(async () => {
   context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: 'reduce', acceptDownloads: true });
   await context.exposeFunction('violated', (text) => violations.push(text));
   await context.addInitScript(() => document.addEventListener('securitypolicyviolation', (event) => globalThis.violated(`${event.violatedDirective} ${event.blockedURI}`)));
+  // A password takes its time on a busy machine.
+  context.setDefaultTimeout(90_000);
   page = await context.newPage();
   page.on('pageerror', (error) => violations.push(error.message));
 });
@@ -93,7 +95,7 @@ test('making a wallet', async () => {
 
 test('its addresses, and an empty history', async () => {
   await goTo('#/wallet/receive');
-  await page.getByText('Copy address').waitFor();
+  await page.getByText('Copy request').waitFor();
   await page.getByPlaceholder('Label').fill('shop');
   await page.getByRole('button', { name: 'New address' }).click();
   await page.getByText('shop', { exact: true }).waitFor();
@@ -185,10 +187,11 @@ test('paying: faults, fee, confirmation by keyboard, phases, receipt', async () 
 
 test('its receipt is checked where there is no network', async () => {
   await goTo('#/wallet/history');
-  await page.getByRole('link', { name: 'Sent' }).first().click();
-  await page.getByRole('heading', { name: 'Transaction' }).waitFor();
+  await page.getByText('for tea').waitFor();
+  await page.getByRole('button', { name: /^final/ }).first().click();
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download receipt' }).click()]);
   const receipt = await readFile(await download.path(), 'utf8');
+  await page.keyboard.press('Escape');
   const elsewhere = await browser.newContext({ reducedMotion: 'reduce' });
   const other = await elsewhere.newPage();
   await other.goto(`${server.url}#/receipt`);

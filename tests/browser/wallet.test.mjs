@@ -167,6 +167,15 @@ function walletTests(name) {
     gate.shut = true;
     await press(page, "Send");
     await see(page, "Signing…");
+    // Signed and on disk, but no peer has heard of it.
+    await until(page, async () => {
+      const name = (await indexedDB.databases()).map((one) => one.name).find((one) => one.endsWith(" wallet"));
+      const asked = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+      const database = await asked(indexedDB.open(name));
+      const payments = await asked(database.transaction("mempool").objectStore("mempool").getAll());
+      database.close();
+      return payments.length > 1;
+    });
     await page.goto("about:blank");
     gate.shut = false;
     await page.close();
@@ -179,7 +188,7 @@ function walletTests(name) {
     await other.close();
     await unlock(page);
     await until(page, () => [...document.querySelectorAll("[aria-label='Last payments'] li")].some(({ innerText }) => innerText.includes("0.25")));
-    const sent = await page.evaluate(() => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes("-0.25")).length);
+    const sent = await page.evaluate(() => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes("0.25")).length);
     assert.equal(sent, 1);
     await page.close();
   });

@@ -132,7 +132,7 @@ export interface TransactionView {
 export interface PhaseChange {
   txid: string;
   phase: Phase;
-  /** Since the subscription began. */
+  /** Since this node handed the payment over; of others, since the subscription began. */
   after_ms: number;
   verified: boolean;
 }

@@ -49,25 +49,30 @@ export function paymentId(): string {
   return crypto.randomUUID().replaceAll('-', '');
 }
 
+/** The same characters can be other code points on another system. The Worker leaves this to the browser. */
+function nfkd(text: string): string {
+  return text.normalize('NFKD');
+}
+
 export function wallet(client: Client): Wallet {
   return {
     status: () => client.call('wallet.status', {}),
-    create: (password) => client.call('wallet.create', { password }),
+    create: (password) => client.call('wallet.create', { password: nfkd(password) }),
     async restore(words, password, from) {
-      await client.call('wallet.restore', { words, password, ...(from === undefined ? {} : { from }) });
+      await client.call('wallet.restore', { words: nfkd(words), password: nfkd(password), ...(from === undefined ? {} : { from }) });
     },
     async confirmBackup(positions) {
       await client.call('wallet.confirm_backup', { positions });
     },
     async unlock(password, minutes) {
-      await client.call('wallet.unlock', { password, ...(minutes === undefined ? {} : { minutes }) });
+      await client.call('wallet.unlock', { password: nfkd(password), ...(minutes === undefined ? {} : { minutes }) });
     },
     async lock() {
       await client.call('wallet.lock', {});
     },
-    words: async (password) => (await client.call('wallet.words', { password })).words,
+    words: async (password) => (await client.call('wallet.words', { password: nfkd(password) })).words,
     async forget(password) {
-      await client.call('wallet.forget', { password });
+      await client.call('wallet.forget', { password: nfkd(password) });
     },
     address: () => client.call('wallet.address', {}),
     newAddress: (label) => client.call('wallet.new_address', { ...(label === undefined ? {} : { label }) }),

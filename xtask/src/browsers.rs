@@ -35,21 +35,27 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     set_up(workspace, extent)?;
     let module = build(workspace)?;
     web::package(workspace)?;
-    test::build(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-concurrency=1", "--test-timeout=900000", "--test-reporter=spec"])
         .args(files);
     node.current_dir(&workspace.root).env("TIMECOIN_MODULE", module);
+    with_programs(workspace, &mut node)?;
     node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
-    for (variable, program) in [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar")] {
-        let program = workspace.target.join("debug").join(program);
-        node.env(variable, program.with_extension(std::env::consts::EXE_EXTENSION));
-    }
     if extent == Extent::Fast {
         node.env("TIMECOIN_BROWSERS", "chromium");
     }
     run(&mut node)
+}
+
+/// Builds the programs that pages talk to, and says where they are.
+pub(crate) fn with_programs(workspace: &Workspace, node: &mut Command) -> Result<(), Failure> {
+    test::build(workspace)?;
+    for (variable, program) in [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar")] {
+        let program = workspace.target.join("debug").join(program);
+        node.env(variable, program.with_extension(std::env::consts::EXE_EXTENSION));
+    }
+    Ok(())
 }
 
 /// Builds the module with what only tests call; quickly, for it is not the one that ships. Returns its folder.

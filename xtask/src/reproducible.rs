@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::wasm::{Host, Module, VERIFIER, WEB};
@@ -103,6 +102,8 @@ fn list(root: &Path, name: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), F
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

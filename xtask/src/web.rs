@@ -15,7 +15,7 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use crate::browsers::node_modules;
+use crate::browsers::{self, node_modules};
 use crate::setup;
 use crate::wasm::{Host, Module, VERIFIER, WEB};
 use crate::workspace::{Failure, Workspace, run, test_files};
@@ -78,8 +78,11 @@ pub(crate) fn test_bundlers(workspace: &Workspace) -> Result<(), Failure> {
 /// What the package costs a page, beside the gates.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     package(workspace)?;
-    let script = workspace.root.join("tests").join("bundlers").join("measure.mjs");
-    run(Command::new("node").arg(script).args(arguments).current_dir(&workspace.root))
+    let script = workspace.root.join("tests").join("measure").join("web.mjs");
+    let mut node = Command::new("node");
+    node.arg(script).args(arguments).current_dir(&workspace.root);
+    browsers::with_programs(workspace, &mut node)?;
+    run(&mut node)
 }
 
 /// Version, hash and size of each payload, as a TypeScript module.

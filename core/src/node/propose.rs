@@ -23,6 +23,10 @@ use super::candidates::{Candidates, Progress};
 use super::event::{Effect, Job, Notice, Step, TransactionPhase, turn_sets};
 use super::{Node, plan};
 
+/// Coins that stay in memory after a block, with their pages, some 25 MB: what was touched lately is mostly touched
+/// again, and need not be read and checked again. With more than that, all are dropped and read on demand.
+const RESIDENT_COINS_MAX: u64 = 65_536;
+
 impl Node {
     /// The coins that validating a candidate touches.
     pub(super) fn candidate_coins(&self, block: &BlockId) -> Vec<(Owner, OutPoint)> {
@@ -268,7 +272,9 @@ impl Node {
         let removed = self.mempool.on_block(confirmed.iter().copied(), spent, &mut step.batch);
         let registry_changed = !Arc::ptr_eq(&self.state.registry, &state.registry);
         turn_sets(&mut self.past_sets, &state);
-        state.coins.prune();
+        if state.coins.resident() > RESIDENT_COINS_MAX {
+            state.coins.prune();
+        }
         self.state = Arc::new(state);
         self.certificate = Some(Arc::new(certificate.clone()));
         self.drop_evidence(step);

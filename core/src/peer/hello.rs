@@ -11,7 +11,7 @@ use crate::keys::{PublicKey, SecretKey, Signature, verify};
 use crate::time::Time;
 
 /// The version of the protocol between peers that this code speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The longest URL a node may advertise, in bytes.
 pub const LISTEN_SIZE_MAX: usize = 128;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, Header};
 use crate::certificate::{Certificate, CertificateError};
-use crate::codec::encode;
+use crate::codec::encoded_size;
 use crate::evidence::{Evidence, EvidenceError};
 use crate::hash::{ChainId, Hash};
 use crate::keys::PublicKey;
@@ -133,7 +133,7 @@ impl VerifiedBlock {
             |signed: &SignedTransaction| matches!(signed.transaction.action, Action::Reward { .. });
         let offset = usize::from(transactions.first().is_some_and(is_reward));
         transactions.drain(..offset);
-        check_size(transactions.iter().map(|signed| encode(signed).len()), rules)?;
+        check_size(transactions.iter().map(encoded_size), rules)?;
         let known: Vec<_> = transactions.iter().map(known).collect();
         let unknown = transactions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
         let fresh = VerifiedTransaction::verify_all(

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::derive::{DeriveError, ExtendedKey, Path};
+use super::map_of;
 use crate::hash::Owner;
 use crate::keys::{PublicKey, SecretKey};
 use crate::lock::Lock;
@@ -38,7 +39,7 @@ struct Stored {
 
 impl From<Stored> for Account {
     fn from(Stored { number, keys, next }: Stored) -> Self {
-        let owners = (0..).zip(&keys).map(|(index, key)| (Lock::Key(*key).owner(), index)).collect();
+        let owners = map_of((0..).zip(&keys).map(|(index, key)| (Lock::Key(*key).owner(), index)));
         Self { number, keys, next, owners }
     }
 }

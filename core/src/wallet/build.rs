@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::coins::{Demand, SelectError, Selection, Spendable, select, select_maximum, witness_size};
+use super::map_of;
 use crate::amount::Amount;
 use crate::codec::encode;
 use crate::hash::{ChainId, MasternodeId, Owner};
@@ -344,8 +345,7 @@ impl TransactionBuilder {
         let Selection { coins, fee, change, .. } = selection;
         transaction.inputs = coins.iter().map(|coin| coin.outpoint).collect();
         let spent = coins.iter().map(|coin| coin.output).collect();
-        let mut locks: BTreeMap<Owner, Lock> =
-            coins.into_iter().map(|coin| (coin.output.owner, coin.lock)).collect();
+        let mut locks = map_of(coins.into_iter().map(|coin| (coin.output.owner, coin.lock)));
         locks.extend(acting.map(|lock| (lock.owner(), lock)));
         let unsigned = Unsigned { chain, transaction, spent, locks, fee, change };
         let least = fee_min(unsigned.signed_size(), limits.fee_per_kb_min);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::set_of;
 use crate::amount::Amount;
 use crate::codec::encode;
 use crate::hash::Owner;
@@ -111,7 +112,7 @@ impl Demand {
         owners.retain(|owner, coins| pays_for_witness(owner, coins));
         let mut coins: Vec<Spendable> =
             owners.into_values().flat_map(BTreeMap::into_values).cloned().collect();
-        coins.sort_by(|one, two| {
+        coins.sort_unstable_by(|one, two| {
             two.output.amount.cmp(&one.output.amount).then(one.outpoint.cmp(&two.outpoint))
         });
         coins
@@ -128,7 +129,7 @@ struct Tally {
 
 impl Tally {
     fn new(demand: &Demand) -> Self {
-        let owners = demand.witnessed.into_iter().collect();
+        let owners = set_of(demand.witnessed);
         Self { coins: Vec::new(), owners, amount: Amount::ZERO, size: demand.base_size }
     }
 
@@ -148,7 +149,7 @@ impl Tally {
 
     /// Settles fee and change; the demand is met.
     fn settle(mut self, demand: &Demand) -> Result<Selection, SelectError> {
-        self.coins.sort_by_key(|coin| coin.outpoint);
+        self.coins.sort_unstable_by_key(|coin| coin.outpoint);
         let rest = |fee: Amount| self.amount.checked_sub(demand.outputs)?.checked_sub(fee);
         let size = self.size + OUTPUT_SIZE;
         let fee = demand.fee(size);

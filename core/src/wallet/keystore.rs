@@ -5,7 +5,6 @@
 //! read, so that a hostile file cannot exhaust the machine. What the secret bytes mean is the caller's matter.
 
 use core::fmt;
-use std::borrow::Cow;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -13,6 +12,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::nfkd;
 use crate::codec::encode;
 use crate::hash::{from_hex, hex_to_vec, to_hex};
 use crate::json;
@@ -148,9 +148,7 @@ impl Keystore {
     /// The cipher under the password's key.
     fn cipher(&self, password: &str) -> Result<XChaCha20Poly1305, KeystoreError> {
         // The same characters typed on another system can be other code points: NFKD makes them equal.
-        let mut normal = Cow::Borrowed(password);
-        bip39::Mnemonic::normalize_utf8_cow(&mut normal);
-        let normal = Zeroizing::new(normal.into_owned());
+        let normal = nfkd(password);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.params(KdfCost::MAX)?);
         let mut key = Zeroizing::new([0; 32]);
         let filled = argon2.hash_password_into(normal.as_bytes(), &self.salt, &mut *key);

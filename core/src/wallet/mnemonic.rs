@@ -6,6 +6,8 @@ use core::str::FromStr;
 use bip39::Language;
 use zeroize::Zeroizing;
 
+use super::nfkd;
+
 /// Recovery words with a valid checksum. Wiped on drop, never printed by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mnemonic(bip39::Mnemonic);
@@ -68,13 +70,15 @@ impl Mnemonic {
     /// The entropy the words encode, for encrypted storage only.
     #[must_use]
     pub fn entropy(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.0.to_entropy())
+        let (entropy, size) = self.0.to_entropy_array();
+        let entropy = Zeroizing::new(entropy);
+        Zeroizing::new(entropy.get(..size).unwrap_or_default().to_vec())
     }
 
     /// The seed under a passphrase; the empty passphrase is the usual one. Costs 2,048 rounds of HMAC-SHA512.
     #[must_use]
     pub fn seed(&self, passphrase: &str) -> Seed {
-        Seed(Zeroizing::new(self.0.to_seed(passphrase)))
+        Seed(Zeroizing::new(self.0.to_seed_normalized(&nfkd(passphrase))))
     }
 }
 
@@ -83,14 +87,17 @@ impl FromStr for Mnemonic {
 
     /// Reads words in any letter case, separated by any white space.
     fn from_str(text: &str) -> Result<Self, MnemonicError> {
+        // English words are ASCII: what is not has no form that is one.
         let text = Zeroizing::new(text.to_ascii_lowercase());
-        bip39::Mnemonic::parse_in(Language::English, text.as_str()).map(Self).map_err(|error| match error {
-            bip39::Error::BadWordCount(found) => MnemonicError::WordCount { found },
-            bip39::Error::UnknownWord(at) => MnemonicError::UnknownWord { position: at + 1 },
-            bip39::Error::BadEntropyBitCount(_)
-            | bip39::Error::InvalidChecksum
-            | bip39::Error::AmbiguousLanguages(_) => MnemonicError::Checksum,
-        })
+        bip39::Mnemonic::parse_in_normalized(Language::English, &text).map(Self).map_err(
+            |error| match error {
+                bip39::Error::BadWordCount(found) => MnemonicError::WordCount { found },
+                bip39::Error::UnknownWord(at) => MnemonicError::UnknownWord { position: at + 1 },
+                bip39::Error::BadEntropyBitCount(_)
+                | bip39::Error::InvalidChecksum
+                | bip39::Error::AmbiguousLanguages(_) => MnemonicError::Checksum,
+            },
+        )
     }
 }
 

@@ -14,6 +14,12 @@
 //! All but [`sync`] know no node and no store: what they learn of the chain they are handed.
 //! Entropy is always an argument: the driver draws it. Secrets are wiped when dropped and never printed.
 
+#[cfg(feature = "nfkd")]
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
 pub mod account;
 pub mod build;
 pub mod coins;
@@ -29,3 +35,32 @@ pub mod state;
 pub mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
+
+/// A map of these, entered one by one: collecting would sort them first, with code of its own for each type, which costs a
+/// page's payload 15 KB a time.
+fn map_of<K: Ord, V>(entries: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    map.extend(entries);
+    map
+}
+
+/// The same for sets.
+fn set_of<K: Ord>(entries: impl IntoIterator<Item = K>) -> BTreeSet<K> {
+    let mut set = BTreeSet::new();
+    set.extend(entries);
+    set
+}
+
+/// A text in NFKD, so that the same characters are the same bytes wherever they were typed.
+#[cfg(feature = "nfkd")]
+fn nfkd(text: &str) -> Zeroizing<String> {
+    let mut normal = Cow::Borrowed(text);
+    bip39::Mnemonic::normalize_utf8_cow(&mut normal);
+    Zeroizing::new(normal.into_owned())
+}
+
+/// A text that the driver has put into NFKD: the tables would be a tenth of a page's payload, and a browser has them.
+#[cfg(not(feature = "nfkd"))]
+fn nfkd(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.to_owned())
+}

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::set_of;
 use crate::amount::Amount;
 use crate::block::{Block, Header};
 use crate::filter::{Filter, FilterError};
@@ -170,7 +171,7 @@ impl Scanner {
     /// Goes on from what is covered for all these owners.
     #[must_use]
     pub fn new(owners: impl IntoIterator<Item = Owner>, coverage: Coverage) -> Self {
-        Self { owners: owners.into_iter().collect(), coverage, awaited: None }
+        Self { owners: set_of(owners), coverage, awaited: None }
     }
 
     /// What is covered.

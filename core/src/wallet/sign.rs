@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::build::Unsigned;
+use super::map_of;
 use crate::hash::Owner;
 use crate::keys::{PublicKey, SecretKey, Signature, verify};
 use crate::lock::{KeySignature, Lock, Witness};
@@ -83,7 +84,7 @@ impl PartiallySigned {
     /// Signs wherever one of the keys is called for; returns how many signatures that added.
     pub fn sign(&mut self, keys: &[SecretKey]) -> usize {
         let (message, before) = (self.message(), self.signatures.len());
-        let keys: BTreeMap<PublicKey, &SecretKey> = keys.iter().map(|key| (key.public_key(), key)).collect();
+        let keys = map_of(keys.iter().map(|key| (key.public_key(), key)));
         for (owner, lock) in &self.unsigned.locks {
             for (position, key) in (0..).zip(lock.keys()) {
                 if let Some(key) = keys.get(key) {

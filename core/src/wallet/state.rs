@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Account;
 use super::coins::Spendable;
 use super::scan::{ChangeSet, Coverage, HistoryEntry, Scanner};
+use super::{map_of, set_of};
 use crate::amount::Amount;
 use crate::hash::{ChainId, Owner};
 use crate::json;
@@ -164,10 +165,10 @@ impl WalletState {
         Ok(Self {
             chain: file.chain,
             account: file.account,
-            shared: file.shared.into_iter().map(|lock| (lock.owner(), lock)).collect(),
-            coins: file.coins.into_iter().collect(),
-            holds: file.holds.into_iter().collect(),
-            history: by_place(file.history).collect(),
+            shared: map_of(file.shared.into_iter().map(|lock| (lock.owner(), lock))),
+            coins: map_of(file.coins),
+            holds: map_of(file.holds),
+            history: map_of(by_place(file.history)),
             seen: file.seen,
             coverage: file.coverage,
         })
@@ -200,7 +201,7 @@ impl WalletState {
     /// Every owner that is ours.
     #[must_use]
     pub fn owners(&self) -> BTreeSet<Owner> {
-        self.account.owners().chain(self.shared.keys().copied()).collect()
+        set_of(self.account.owners().chain(self.shared.keys().copied()))
     }
 
     /// The lock of one of our owners.

@@ -2,10 +2,10 @@
 //!
 //! Every payment spends one coin of the faucet and makes change that pays again once it is final, so as many
 //! payments can be under way as the faucet has coins. The nodes that are there take turns; finality is heard of from
-//! the node that took the payment.
+//! the node that took the payment, and the change is spent there: another may hear of it a moment later.
 
 use std::borrow::Borrow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,6 +75,8 @@ pub struct Payments {
 struct Shared {
     purse: Purse,
     nodes: Vec<Link<PayingNode>>,
+    /// Whose turn it was when a change became final.
+    homes: Mutex<BTreeMap<OutPoint, usize>>,
     samples: Mutex<VecDeque<u64>>,
     payments: AtomicU64,
     failed: AtomicU64,
@@ -160,6 +162,11 @@ impl Shared {
         self.nodes.iter().cycle().skip(from).take(self.nodes.len()).find_map(Link::now)
     }
 
+    /// Whose turn it was when the coin that a payment spends became final; asked once.
+    fn home(&self, payment: &SignedTransaction) -> Option<usize> {
+        lock(&self.homes).remove(payment.transaction.inputs.first()?)
+    }
+
     /// Finds the coins of payments whose end was not heard of, once nothing is pending any more.
     async fn recover(&self, node: &PayingNode) {
         let recovered = async {
@@ -188,6 +195,7 @@ impl Payments {
         let shared = Arc::new(Shared {
             purse: Purse::open(&first.api, folder).await?,
             nodes,
+            homes: Mutex::default(),
             samples: Mutex::default(),
             payments: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -258,14 +266,21 @@ async fn pay_steadily(shared: Arc<Shared>, rate: u32) {
                 }
                 continue;
             };
-            under_way.spawn(pay(shared.clone(), node.clone(), signed, change));
+            let home = shared.home(&signed).unwrap_or(turn);
+            let node = shared.node(home).unwrap_or_else(|| node.clone());
+            under_way.spawn(pay(shared.clone(), (home, node), signed, change));
         }
     }
     while under_way.join_next().await.is_some() {}
 }
 
 /// One payment; its change pays again.
-async fn pay(shared: Arc<Shared>, node: Arc<PayingNode>, signed: SignedTransaction, change: Spendable) {
+async fn pay(
+    shared: Arc<Shared>,
+    (home, node): (usize, Arc<PayingNode>),
+    signed: SignedTransaction,
+    change: Spendable,
+) {
     let watch = Stopwatch::start();
     let txid = signed.transaction.id();
     let arrival = node.finality.expect(txid);
@@ -290,6 +305,7 @@ async fn pay(shared: Arc<Shared>, node: Arc<PayingNode>, signed: SignedTransacti
             }
             samples.push_back(elapsed_us);
             drop(samples);
+            lock(&shared.homes).insert(change.outpoint, home);
             shared.purse.put(change);
         }
         // The coin may be spent or not: it is left alone until nothing is pending.

@@ -5,12 +5,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fjall::Readable as _;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use timecoin_core::rows::{Key, ReadSet, Table, Value, View};
 use timecoin_core::store::Range;
 
 use super::Shared;
 use super::error::StoreError;
 use super::journal::SignRows;
+
+/// From this many rows on, they are read on all cores.
+const TOGETHER: usize = 64;
 
 /// A row with its key.
 pub type Row = (Key, Value);
@@ -55,10 +59,15 @@ impl Snapshot {
     /// # Errors
     /// If a row cannot be read.
     pub fn load(&self, reads: &ReadSet) -> Result<View, StoreError> {
+        let read = |(table, key): (Table, &Key)| Ok((table, key.clone(), self.row(table, key)?));
+        let rows: Vec<_> = if reads.len() < TOGETHER {
+            reads.iter().map(read).collect::<Result<_, StoreError>>()?
+        } else {
+            let reads: Vec<_> = reads.iter().collect();
+            reads.into_par_iter().with_min_len(TOGETHER / 2).map(read).collect::<Result<_, StoreError>>()?
+        };
         let mut view = View::default();
-        for (table, key) in reads.iter() {
-            view.insert(table, key.clone(), self.row(table, key)?);
-        }
+        rows.into_iter().for_each(|(table, key, row)| view.insert(table, key, row));
         Ok(view)
     }
 

@@ -5,14 +5,13 @@ import { until } from "./browsers.mjs";
 /** Waits for a text on the page. */
 export const see = (page, text) => until(page, (wanted) => document.body.innerText.includes(wanted), text);
 
-/** Presses the button or link with this text, once it can be pressed. */
+/** Presses the button with this text, once it can be pressed. */
 export const press = (page, label) =>
   until(
     page,
     (wanted) => {
-      const found = [...document.querySelectorAll("main button, dialog button, header button, main a")].find(
-        ({ innerText, disabled }) => innerText.trim() === wanted && disabled !== true,
-      );
+      const all = [...document.querySelectorAll("main button, dialog button, header button")];
+      const found = all.find(({ innerText, disabled }) => innerText.trim() === wanted && !disabled);
       found?.click();
       return found !== undefined;
     },

@@ -41,7 +41,8 @@ export async function until(page, run, ...given) {
     const answer = await page.evaluate(run, ...given);
     if (answer) return answer;
   }
-  throw new Error(`never came true within ${UNTIL_MS} ms: ${run}\n${page.log().join("\n")}`);
+  const text = await page.evaluate(() => document.body?.innerText.slice(0, 2_000)).catch((error) => String(error));
+  throw new Error(`never came true within ${UNTIL_MS} ms: ${run}\n${page.log().join("\n")}\nThe page says: ${text}`);
 }
 
 /** The file a screenshot of this name goes to. */

@@ -2,8 +2,13 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use serde_json::json;
 use timecoin_tests::bench::{Extent, Figure, SUBJECTS, Subject, waited};
+
+/// The allocator of `timecoin`, for what is measured in this process.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Default)]
 struct Arguments {

@@ -364,5 +364,8 @@ fn validator_traces() {
         }
         replayed += 1;
     }
-    assert!(replayed == 0 || compared > 600, "{replayed} traces, {compared} states compared");
+    assert!(
+        replayed == 0 || (replayed == 15 && compared > 600),
+        "{replayed} traces, {compared} states compared"
+    );
 }

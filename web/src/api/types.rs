@@ -159,7 +159,7 @@ crate::api! {
     struct PhaseChange {
         txid: TxId,
         phase: Phase,
-        /// Since the subscription began.
+        /// Since this node handed the payment over; of others, since the subscription began.
         after_ms: u64,
         verified: bool,
     }

@@ -63,6 +63,8 @@ pub(super) struct Session {
     heard_ms: Cell<u64>,
     ping: Cell<Option<Ping>>,
     round_trip_ms: Cell<Option<u32>>,
+    /// How long answers took of late: who is quick to say that it lives may be slow to say more.
+    answer_ms: Cell<Option<u32>>,
     failures: Cell<u32>,
     end: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -88,6 +90,7 @@ impl Session {
             heard_ms: Cell::new(monotonic_ms()),
             ping: Cell::new(None),
             round_trip_ms: Cell::new(None),
+            answer_ms: Cell::new(None),
             failures: Cell::new(0),
             end: RefCell::new(Some(end)),
         });
@@ -124,7 +127,7 @@ impl Session {
 
     /// The lower, the better to ask.
     pub(super) fn rank(&self) -> (u32, u32) {
-        (self.failures.get(), self.round_trip_ms.get().unwrap_or(u32::MAX))
+        (self.failures.get(), self.answer_ms.get().or(self.round_trip_ms.get()).unwrap_or(u32::MAX))
     }
 
     pub(super) fn round_trip_ms(&self) -> Option<u32> {
@@ -172,11 +175,15 @@ impl Session {
         self.asked.borrow_mut().insert(id, Asked { size_max: question.reply_size_max(), answer });
         let forget = Forget { session: self, id };
         self.send(&Message::Ask(id, question.clone())).map_err(|_| Unanswered::Gone)?;
+        let asked_ms = monotonic_ms();
         let outcome = within(ANSWER_MS, answered).await;
         drop(forget);
         match outcome {
             Some(Ok(reply)) => {
                 self.failures.set(0);
+                let took = u32::try_from(monotonic_ms().saturating_sub(asked_ms)).unwrap_or(u32::MAX);
+                let before = self.answer_ms.get().unwrap_or(took);
+                self.answer_ms.set(Some(before.saturating_mul(3).saturating_add(took) / 4));
                 reply
             }
             Some(Err(oneshot::Canceled)) => Err(Unanswered::Gone),

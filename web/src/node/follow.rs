@@ -48,6 +48,8 @@ impl Node {
                     self.failed.take();
                     if client.height() >= target {
                         self.caught_up.set(true);
+                        // What comes next is another way: a chain that goes on is not one that is far ahead.
+                        self.way.set(None);
                     } else if !is_moved {
                         self.network.distrust_claim(&peer, target);
                     }

@@ -15,14 +15,18 @@ use super::topics::Push;
 use super::{Client, Node};
 use crate::api::ApiError;
 use crate::api::types::{Phase, PhaseChange, write};
-use crate::platform::{monotonic_ms, sleep_ms};
+use crate::platform::{monotonic_ms, sleep_ms, within};
+use wasm_bindgen_futures::spawn_local;
 
 /// Without a word of peers it is looked anyway, so often.
 const LOOK_MS: u64 = 3_000;
+/// Payments of this node's own whose phases are remembered, and for how long each is listened to.
+const RECORDS_MAX: usize = 16;
+const RECORDED_MS: u64 = 60_000;
 /// Words of peers waiting for one listener: more are dropped, because looking shows the same.
 const WAITING_MAX: usize = 64;
 
-/// A listener: which transaction it waits for, and where it hears of it.
+/// Which transaction is waited for, and where its phases go; `None`: somebody should look.
 type Listener = (TxId, mpsc::Sender<Option<TransactionPhase>>);
 
 /// Who waits for which transaction.
@@ -30,6 +34,16 @@ type Listener = (TxId, mpsc::Sender<Option<TransactionPhase>>);
 pub(super) struct Pending {
     listeners: RefCell<BTreeMap<u64, Listener>>,
     next: Cell<u64>,
+    /// Payments of this node's own: what was heard of each since it was handed over. The newest last.
+    records: RefCell<Vec<Record>>,
+}
+
+/// What was heard of a payment, with the milliseconds since it was handed over.
+#[derive(Clone)]
+struct Record {
+    txid: TxId,
+    begun_ms: u64,
+    heard: Vec<(Phase, u64)>,
 }
 
 /// A listener, forgotten when dropped.
@@ -73,6 +87,40 @@ impl Node {
         self.pending.listeners.borrow_mut().insert(id, (txid, told));
         self.watch_again();
         Listening { node: Rc::clone(self), id, words }
+    }
+
+    /// Records from now on what is heard of a payment that is about to be handed over: whoever asks a moment later is told of
+    /// what went before.
+    pub(crate) fn record_phases(self: &Rc<Self>, txid: TxId) {
+        let begun_ms = monotonic_ms();
+        {
+            let mut records = self.pending.records.borrow_mut();
+            records.retain(|record| record.txid != txid);
+            records.push(Record { txid, begun_ms, heard: Vec::new() });
+            if records.len() > RECORDS_MAX {
+                records.remove(0);
+            }
+        }
+        let mut listening = self.listen(txid);
+        let node = Rc::clone(self);
+        spawn_local(async move {
+            // Whatever comes later is heard by whoever asks.
+            let until_final = async {
+                while let Some(word) = listening.words.next().await {
+                    let at_ms = monotonic_ms().saturating_sub(begun_ms);
+                    if word == Some(TransactionPhase::Finalized) {
+                        break;
+                    }
+                    let mut records = node.pending.records.borrow_mut();
+                    if let Some(record) = records.iter_mut().find(|record| record.txid == txid)
+                        && record.heard.iter().all(|(known, _)| *known != phase(word))
+                    {
+                        record.heard.push((phase(word), at_ms));
+                    }
+                }
+            };
+            let _ = within(RECORDED_MS, until_final).await;
+        });
     }
 
     /// Peers say where transactions are.
@@ -126,9 +174,10 @@ impl Node {
 
     /// Serves a subscription to the phases of a transaction.
     pub(super) async fn follow_phases(self: Rc<Self>, txid: TxId, push: Push) {
-        let begun_ms = monotonic_ms();
+        let record = self.pending.records.borrow().iter().find(|record| record.txid == txid).cloned();
+        let begun_ms = record.as_ref().map_or_else(monotonic_ms, |record| record.begun_ms);
         let shown: RefCell<Vec<Phase>> = RefCell::default();
-        let show = |phase: Phase, verified: bool| {
+        let show_at = |phase: Phase, verified: bool, after_ms: u64| {
             // Peers are at different points: what one has shown is not shown again, but for what may come back.
             let mut shown = shown.borrow_mut();
             let is_known = match phase {
@@ -140,11 +189,14 @@ impl Node {
                 return;
             }
             shown.push(phase);
-            let after_ms = monotonic_ms().saturating_sub(begun_ms);
             if let Ok(text) = write(&PhaseChange { txid, phase, after_ms, verified }) {
                 push(Some(&text));
             }
         };
+        let show = |phase, verified| show_at(phase, verified, monotonic_ms().saturating_sub(begun_ms));
+        for (phase, at_ms) in record.into_iter().flat_map(|record| record.heard) {
+            show_at(phase, false, at_ms);
+        }
         let outcome = self.wait_final(txid, |word| match word {
             // Only the proof says so.
             Some(TransactionPhase::Finalized) => {}

@@ -24,13 +24,16 @@ use crate::api::types::{Answer, Nothing};
 use crate::api::{ApiError, Code};
 use crate::net::Peers;
 use crate::node::Node;
-use crate::platform::{entropy, now, sleep_ms};
+use crate::platform::{entropy, now, sleep_ms, within};
 use crate::store::{IndexedDbStore, StoreError};
 
 /// Between two looks at the clock.
 const TICK_MS: u64 = 1_000;
 /// Blocks may come in faster than anybody can read a balance.
 const PAUSE_MS: u64 = 100;
+/// What the browser gets to open the wallet's database, each time it is asked.
+const OPEN_MS: u64 = 3_000;
+const OPEN_ATTEMPTS: u32 = 5;
 
 crate::api! {
     params PasswordParams {
@@ -134,6 +137,21 @@ impl Purse {
         }
     }
 
+    /// Opens the database and reads the wallet. WebKit at times never answers the first time a new Worker asks for a database
+    /// that an ended one had open; asked again, it does.
+    async fn open(&self) -> Result<PageWallet, ApiError> {
+        for _ in 0..OPEN_ATTEMPTS {
+            let opened = within(OPEN_MS, async {
+                let store = IndexedDbStore::open(self.name.clone()).await?;
+                Ok::<_, ApiError>(Wallet::open(Arc::clone(&self.chain), store, KdfCost::default()).await?)
+            });
+            if let Some(opened) = opened.await {
+                return opened;
+            }
+        }
+        Err(ApiError::new(Code::StoreLost, "The browser does not answer for the wallet's database."))
+    }
+
     /// Something happened that concerns the wallet: the chain moved.
     pub fn ring(&self) {
         // A full bell has rung already.
@@ -150,15 +168,19 @@ impl Node {
             return Ok(Rc::clone(wallet));
         }
         // Money is never kept where a closed tab would lose it: no database, no wallet.
-        let store = IndexedDbStore::open(purse.name.clone()).await?;
-        let opened = Wallet::open(Arc::clone(&purse.chain), store, KdfCost::default()).await;
-        let wallet = Rc::new(opened?);
+        let wallet = Rc::new(purse.open().await?);
         let (node, told) = (Rc::downgrade(self), Rc::downgrade(&wallet));
         wallet.on_change(move || {
             if let (Some(node), Some(wallet)) = (node.upgrade(), told.upgrade())
                 && let Ok(view) = wallet.view(now())
             {
                 node.show_wallet(&view);
+            }
+        });
+        let node = Rc::downgrade(self);
+        wallet.on_sending(move |txid| {
+            if let Some(node) = node.upgrade() {
+                node.record_phases(txid);
             }
         });
         purse.wallet.replace(Some(Rc::clone(&wallet)));

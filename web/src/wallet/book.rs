@@ -68,13 +68,14 @@ impl Book {
             .iter()
             .filter(|payment| !payment.fate.is_settled())
             .for_each(|payment| payment.hold(&mut state));
-        let payments = payments.into_iter().map(|payment| (payment.txid(), payment)).collect();
+        let mut known = BTreeMap::new();
+        known.extend(payments.into_iter().map(|payment| (payment.txid(), payment)));
         Self {
             chain,
             secrets: RefCell::new(secrets),
             labels: RefCell::new(labels),
             state: RefCell::new(state),
-            payments: RefCell::new(payments),
+            payments: RefCell::new(known),
             balance: Cell::new(None),
             target: Cell::new(None),
             handed: RefCell::default(),

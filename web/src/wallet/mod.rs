@@ -38,7 +38,7 @@ use std::sync::Arc;
 use futures::lock::Mutex;
 use timecoin_core::address::Address;
 use timecoin_core::driver::light::{LightClient, Source};
-use timecoin_core::hash::Owner;
+use timecoin_core::hash::{Owner, TxId};
 use timecoin_core::node::Chain;
 use timecoin_core::rows::Batch;
 use timecoin_core::store::Store;
@@ -66,6 +66,9 @@ pub use view::{
 /// Characters of a label.
 const LABEL_LENGTH_MAX: usize = 60;
 
+/// What hears of a payment before anybody is asked to take it.
+type OnSending = Box<dyn Fn(TxId)>;
+
 /// The wallet of one chain in one browser, whether there is one yet or not.
 pub struct Wallet<W> {
     chain: Arc<Chain>,
@@ -80,6 +83,8 @@ pub struct Wallet<W> {
     writing: Mutex<()>,
     /// Called whenever the view may have changed.
     changed: RefCell<Option<Box<dyn Fn()>>>,
+    /// Called with each payment before anybody is asked to take it.
+    sending: RefCell<Option<OnSending>>,
 }
 
 impl<W: Store> Wallet<W> {
@@ -105,12 +110,18 @@ impl<W: Store> Wallet<W> {
             vault: RefCell::default(),
             writing: Mutex::default(),
             changed: RefCell::default(),
+            sending: RefCell::default(),
         })
     }
 
     /// What to call whenever [`Self::view`] may have changed.
     pub fn on_change(&self, call: impl Fn() + 'static) {
         self.changed.replace(Some(Box::new(call)));
+    }
+
+    /// What to call with each payment before anybody is asked to take it, so that none of its phases is missed.
+    pub fn on_sending(&self, call: impl Fn(TxId) + 'static) {
+        self.sending.replace(Some(Box::new(call)));
     }
 
     fn tell(&self) {

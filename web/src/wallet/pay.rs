@@ -3,6 +3,9 @@
 //! A payment is signed, its row is on disk, and only then a peer hears of it. Whoever asks again under the same name, because
 //! the Worker was restarted in between, is told of the payment that was made; nothing is signed a second time.
 
+use core::pin::pin;
+
+use futures::future::{Either, select};
 use timecoin_core::address::Address;
 use timecoin_core::amount::Amount;
 use timecoin_core::driver::light::{ClientError, Source};
@@ -132,7 +135,17 @@ impl<W: Store> Wallet<W> {
             return Err(error);
         }
         self.tell();
-        match self.hand_over(client, book, &signed).await {
+        if let Some(call) = &*self.sending.borrow() {
+            call(txid);
+        }
+        // The first of the two is asked first: whoever takes the payment knows by then that we want to hear of it.
+        let watched = [txid];
+        let (watch, taken) = (pin!(client.watch(&watched)), pin!(self.hand_over(client, book, &signed)));
+        let outcome = match select(watch, taken).await {
+            Either::Left((_, taken)) => taken.await,
+            Either::Right((outcome, _)) => outcome,
+        };
+        match outcome {
             Err(error @ ClientError::Refused(_)) => {
                 let mut batch = Batch::default();
                 if let Some(payment) = end(book, &txid, Fate::Refused) {

@@ -160,12 +160,13 @@ pub(super) async fn load<W: Store>(store: &W, chain: ChainId) -> Result<Option<L
     let row = |key: &[u8]| view.row(Table::Meta, key).map(AsRef::<[u8]>::as_ref);
     let Some(secrets) = row(WALLET) else { return Ok(None) };
     let secrets = Secrets::read(secrets, chain)?;
-    let list = row(LABELS).and_then(|row| read::<Vec<(Owner, String)>>(row));
-    let labels = list.unwrap_or_default().into_iter().collect();
+    let list = row(LABELS).and_then(read::<Vec<(Owner, String)>>);
+    let mut labels = Labels::new();
+    labels.extend(list.unwrap_or_default());
     let payments = decoded::<Outgoing, W>(store, Table::Mempool).await?;
     let state = row(STATE).and_then(|row| core::str::from_utf8(row).ok());
     let state = state.and_then(|text| WalletState::from_json(text, chain).ok());
-    let coverage = row(COVERAGE).and_then(|row| read::<Coverage>(row));
+    let coverage = row(COVERAGE).and_then(read::<Coverage>);
     let (mut state, mut written) = (state.zip(coverage), Written::default());
     if let Some((state, coverage)) = &mut state {
         let rows = scan_rows(store, Table::Activity).await?;

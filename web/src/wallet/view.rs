@@ -12,6 +12,7 @@ use timecoin_core::vote::Height;
 use timecoin_core::wallet::outgoing::{Fate as Ended, Outgoing};
 use timecoin_core::wallet::scan::{EntryKind as Kind, HistoryEntry as Entry};
 
+use super::book::Book;
 use super::{Client, Wallet, WalletError, now};
 
 /// A scan of fewer blocks is not worth a word.
@@ -51,7 +52,14 @@ crate::api! {
     }
 
     /// What became of a payment that is not final: it may still be, or its time is over, or its coins went elsewhere.
-    words Fate { Pending, Expired, Displaced, }
+    words Fate {
+        /// It may still become final.
+        Pending,
+        /// Its time is over.
+        Expired,
+        /// Its coins went elsewhere.
+        Displaced,
+    }
 
     /// A payment that is on its way, or that failed not long ago.
     struct OutgoingPayment {
@@ -108,7 +116,18 @@ crate::api! {
     }
 
     /// What a payment of the history was.
-    words EntryKind { Received, Sent, ToSelf, Reward, Masternode, }
+    words EntryKind {
+        /// Coins came.
+        Received,
+        /// Coins went to somebody else.
+        Sent,
+        /// Coins stayed in the wallet, but for the fee.
+        ToSelf,
+        /// An epoch's end paid it.
+        Reward,
+        /// A masternode was registered, changed or retired.
+        Masternode,
+    }
 
     /// One payment of the history.
     struct HistoryEntry {
@@ -181,11 +200,7 @@ impl<W: Store> Wallet<W> {
         let coverage = state.coverage();
         let height = Height(coverage.next.0.saturating_sub(1));
         let proved = book.parts();
-        let scanning = book
-            .target
-            .get()
-            .filter(|target| proved.is_none() || target.0.saturating_sub(height.0) > SHORT_SCAN)
-            .map(|target| Scanning { height, target });
+        let scanning = scanning(&book, height);
         let ours = state.owners();
         let outgoing = book.payments().values().filter_map(|payment| self.outgoing(&ours, payment)).collect();
         Ok(WalletView {
@@ -218,7 +233,7 @@ impl<W: Store> Wallet<W> {
         let (Some(block), Some(height)) = (coverage.tip, book.scanned_to()) else {
             return Err(WalletError::NotReady { scanned: coverage.next, target: head.height });
         };
-        let complete = book.balance.get().is_some() && book.target.get().is_none();
+        let complete = book.balance.get().is_some() && scanning(&book, height).is_none();
         let entries = state.history().rev().map(|entry| self.entry(entry)).collect();
         let proof = as_of(head, height, block, coverage.time, now(client));
         Ok((History { from: coverage.start, complete, entries }, proof))
@@ -274,6 +289,13 @@ impl<W: Store> Wallet<W> {
             fate,
         })
     }
+}
+
+/// The scan under way, where it is a long one.
+fn scanning(book: &Book, height: Height) -> Option<Scanning> {
+    let is_known = book.balance.get().is_some();
+    let is_long = |target: &Height| !is_known || target.0.saturating_sub(height.0) > SHORT_SCAN;
+    book.target.get().filter(is_long).map(|target| Scanning { height, target })
 }
 
 /// What is known about a block up to the head, which was looked at when it was or became part of what is final.

@@ -110,7 +110,8 @@ impl Trust {
     /// The writes that make the stored trust this one.
     pub(super) fn write(&self, before: Option<&Self>) -> Batch {
         let mut batch = Batch::default();
-        let known: BTreeSet<Hash> = before.into_iter().flat_map(Self::sets).map(ValidatorSet::hash).collect();
+        let mut known = BTreeSet::new();
+        known.extend(before.into_iter().flat_map(Self::sets).map(ValidatorSet::hash));
         let mut named = BTreeSet::new();
         for set in self.sets() {
             let hash = set.hash();
@@ -121,8 +122,8 @@ impl Trust {
         for hash in known.difference(&named) {
             batch.delete(Table::Validators, hash.0);
         }
-        let had: BTreeSet<Height> =
-            before.into_iter().flat_map(|before| &before.trace).map(|block| block.header.height).collect();
+        let mut had = BTreeSet::new();
+        had.extend(before.into_iter().flat_map(|before| &before.trace).map(|block| block.header.height));
         let mut has = BTreeSet::new();
         for LightBlock { header, certificate, .. } in &self.trace {
             has.insert(header.height);
@@ -152,7 +153,8 @@ impl Trust {
         trace.iter().for_each(|height| reads.insert(Table::Header, height_key(*height)));
         let headers = store.load(&reads).await?;
         let mut blocks = Vec::new();
-        let mut sets = BTreeSet::from([anchor.validators]);
+        let mut sets = BTreeSet::new();
+        sets.insert(anchor.validators);
         for height in trace {
             let row = headers.row(Table::Header, &height_key(height));
             let Some(row) = row.and_then(|row| decode::<HeaderRow>(row).ok()) else { return Ok(None) };

@@ -178,7 +178,7 @@ impl Found {
                 let owner = L::owner(large);
                 self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id))
             }
-            Part::Page(coins) => {
+            Part::List(coins) => {
                 let found = coins.iter().filter(|coin| coin.position() >= self.from);
                 let before = self.coins.len();
                 self.coins.extend(found.map(|coin| (coin.outpoint, coin.output())));
@@ -217,7 +217,7 @@ impl Search {
                 let owner = L::owner(large);
                 self.subtree(&owner.coins, Prefix::ROOT, Some(&owner.id.key));
             }
-            Part::Page(coins) => {
+            Part::List(coins) => {
                 let found = coins.iter().filter(|coin| coin.position() >= self.from).count() as u64;
                 self.left = self.left.saturating_sub(found);
             }

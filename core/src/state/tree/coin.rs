@@ -2,37 +2,99 @@
 //!
 //! A leaf hash does not depend on the depth the leaf sits at, so neighbours come and go without touching it.
 //! The key is bound through what it is the hash of.
+//!
+//! What is hashed is filled up with zero bytes to whole blocks of the hash, so that many can be hashed at once.
 
+use core::cmp::Ordering;
 use core::convert::Infallible;
 use std::sync::Arc;
 
 use super::key::{Position, bit};
-use super::node::{Node, OwnerNode, Summary};
+use super::node::{LIST_COINS, Node, OwnerNode, Summary};
 use super::view::{Leaf, View};
 use crate::amount::Amount;
 use crate::hash::{Hash, Owner, Tag};
 use crate::transaction::{OutPoint, Output};
 
+const OWNER_KEY: Tag = Tag::new("timecoin owner key");
+const COIN_KEY: Tag = Tag::new("timecoin coin key");
+const OWNER_LEAF: Tag = Tag::new("timecoin owner leaf");
+const COIN_LEAF: Tag = Tag::new("timecoin coin leaf");
+
+/// Bytes of one block of the hash, and of two.
+const ONE: usize = 64;
+pub(super) const TWO: usize = 128;
+
+/// These bytes, then zeros.
+fn filled<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut rest = &mut bytes[..];
+    for piece in pieces {
+        let (place, after) = rest.split_at_mut(piece.len());
+        place.copy_from_slice(piece);
+        rest = after;
+    }
+    bytes
+}
+
 /// The position of an owner in the upper tree.
 #[must_use]
 pub(super) fn owner_key(owner: &Owner) -> Hash {
-    const KEY: Tag = Tag::new("timecoin owner key");
     #[cfg(test)]
     if let Some(key) = chosen_key(owner.as_bytes(), 0) {
         return key;
     }
-    KEY.hash(&[owner.as_bytes()])
+    OWNER_KEY.hash(&[&filled::<ONE>(&[owner.as_bytes()])])
 }
 
 /// The position of a coin in its owner's lower tree.
 #[must_use]
 pub(super) fn coin_key(outpoint: &OutPoint) -> Hash {
-    const KEY: Tag = Tag::new("timecoin coin key");
     #[cfg(test)]
     if let Some(key) = chosen_key(outpoint.txid.as_bytes(), outpoint.index) {
         return key;
     }
-    KEY.hash(&[&outpoint.to_bytes()])
+    COIN_KEY.hash(&[&filled::<ONE>(&[&outpoint.to_bytes()])])
+}
+
+/// The positions of many coins, those of one owner mostly next to each other.
+pub(super) fn positions<'a>(
+    coins: impl ExactSizeIterator<Item = (&'a Owner, &'a OutPoint)>,
+) -> Vec<Position> {
+    let count = coins.len();
+    let (mut owners, mut outpoints): (Vec<[u8; ONE]>, Vec<[u8; ONE]>) = (Vec::new(), Vec::new());
+    let mut owner_at = Vec::with_capacity(count);
+    let mut last = None;
+    outpoints.reserve(count);
+    #[cfg(test)]
+    let mut chosen = Vec::new();
+    for (owner, outpoint) in coins {
+        if last.replace(owner) != Some(owner) {
+            owners.push(filled(&[owner.as_bytes()]));
+        }
+        owner_at.push(owners.len() - 1);
+        outpoints.push(filled(&[&outpoint.to_bytes()]));
+        #[cfg(test)]
+        chosen.push((chosen_key(owner.as_bytes(), 0), chosen_key(outpoint.txid.as_bytes(), outpoint.index)));
+    }
+    let (mut owner_keys, mut coin_keys) = (vec![Hash::ZERO; owners.len()], vec![Hash::ZERO; count]);
+    OWNER_KEY.hash_each(&owners, |at, key| put(&mut owner_keys, at, key));
+    COIN_KEY.hash_each(&outpoints, |at, key| put(&mut coin_keys, at, key));
+    let owner = |at: usize| owner_keys.get(at).copied().unwrap_or_default();
+    let position = |(at, coin)| Position { owner: owner(at), coin };
+    let found = owner_at.into_iter().zip(coin_keys).map(position);
+    #[cfg(test)]
+    let found = found.zip(chosen).map(|(found, (owner, coin))| Position {
+        owner: owner.unwrap_or(found.owner),
+        coin: coin.unwrap_or(found.coin),
+    });
+    found.collect()
+}
+
+pub(super) fn put(hashes: &mut [Hash], at: usize, hash: Hash) {
+    if let Some(place) = hashes.get_mut(at) {
+        *place = hash;
+    }
 }
 
 /// Tests choose keys, to share long prefixes: an id that begins with eight `0xEE` is its own key.
@@ -45,11 +107,15 @@ fn chosen_key(id: &[u8; 32], index: u32) -> Option<Hash> {
 
 /// The hash of an upper leaf: an owner and the summary of the owner's tree.
 pub(super) fn owner_leaf_hash(owner: &Owner, coins: &Summary) -> Hash {
-    const LEAF: Tag = Tag::new("timecoin owner leaf");
-    let mut bytes = [0; 80];
-    bytes[..32].copy_from_slice(owner.as_bytes());
-    bytes[32..].copy_from_slice(&coins.to_bytes());
-    LEAF.hash(&[&bytes])
+    OWNER_LEAF.hash(&[&owner_leaf(owner, coins)])
+}
+
+fn owner_leaf(owner: &Owner, coins: &Summary) -> [u8; TWO] {
+    filled(&[owner.as_bytes(), &coins.to_bytes()])
+}
+
+fn coin_leaf(outpoint: &OutPoint, amount: Amount) -> [u8; ONE] {
+    filled(&[&outpoint.to_bytes(), &amount.0.to_le_bytes()])
 }
 
 /// An owner and where the owner is in the upper tree.
@@ -65,6 +131,36 @@ impl OwnerId {
     }
 }
 
+/// The hash of a coin's leaf, and the hash of its owner's leaf while the owner has nothing else.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LeafHashes {
+    pub(super) coin: Hash,
+    pub(super) owner: Hash,
+}
+
+/// The hashes of many new coins, all at once.
+pub(super) fn leaf_hashes(coins: &[(&OutPoint, &Output)]) -> Vec<LeafHashes> {
+    let mut found = vec![LeafHashes::default(); coins.len()];
+    let leaves: Vec<[u8; ONE]> =
+        coins.iter().map(|(outpoint, output)| coin_leaf(outpoint, output.amount)).collect();
+    COIN_LEAF.hash_each(&leaves, |at, hash| {
+        if let Some(found) = found.get_mut(at) {
+            found.coin = hash;
+        }
+    });
+    let owner = |((_, output), hashes): (&(&OutPoint, &Output), &LeafHashes)| {
+        let Output { amount: sum, owner } = **output;
+        owner_leaf(&owner, &Summary { hash: hashes.coin, sum, count: 1 })
+    };
+    let leaves: Vec<[u8; TWO]> = coins.iter().zip(&found).map(owner).collect();
+    OWNER_LEAF.hash_each(&leaves, |at, hash| {
+        if let Some(found) = found.get_mut(at) {
+            found.owner = hash;
+        }
+    });
+    found
+}
+
 /// An unspent coin with the hashes that are needed of it again and again.
 #[derive(Clone, Copy)]
 pub(super) struct Coin {
@@ -74,27 +170,46 @@ pub(super) struct Coin {
     pub(super) amount: Amount,
     /// The hash of the lower leaf.
     hash: Hash,
-    /// On the first coin of an owner in a page of the upper tree: the hash of the owner's leaf. Zero until computed.
+    /// On the first coin of an owner in a list of the upper tree: the hash of the owner's leaf. Zero until computed.
     pub(super) owner_hash: Hash,
 }
 
 impl Coin {
     /// `None` where the amount alone reaches the supply limit.
     pub(super) fn new(id: OwnerId, key: Hash, outpoint: OutPoint, amount: Amount) -> Option<Self> {
-        const LEAF: Tag = Tag::new("timecoin coin leaf");
+        let hash = COIN_LEAF.hash(&[&coin_leaf(&outpoint, amount)]);
+        Self::hashed(id, key, outpoint, amount, LeafHashes { coin: hash, owner: Hash::ZERO })
+    }
+
+    /// As [`Coin::new`], with the hashes of its leaf and of an owner who has nothing else.
+    pub(super) fn hashed(
+        id: OwnerId,
+        key: Hash,
+        outpoint: OutPoint,
+        amount: Amount,
+        hashes: LeafHashes,
+    ) -> Option<Self> {
         let amount = Amount::ZERO.checked_add(amount)?;
-        let mut bytes = [0; 44];
-        bytes[..36].copy_from_slice(&outpoint.to_bytes());
-        bytes[36..].copy_from_slice(&amount.0.to_le_bytes());
-        Some(Self { id, key, outpoint, amount, hash: LEAF.hash(&[&bytes]), owner_hash: Hash::ZERO })
+        Some(Self { id, key, outpoint, amount, hash: hashes.coin, owner_hash: hashes.owner })
     }
 
     pub(super) fn position(&self) -> Position {
         Position { owner: self.id.key, coin: self.key }
     }
 
+    /// Its place compared with another.
+    pub(super) fn cmp_position(&self, other: &Position) -> Ordering {
+        self.id.key.cmp(&other.owner).then_with(|| self.key.cmp(&other.coin))
+    }
+
     pub(super) fn output(&self) -> Output {
         Output { amount: self.amount, owner: self.id.owner }
+    }
+
+    /// Reads a little of every 64 bytes of it. What it gives means nothing.
+    pub(super) fn touch(&self) -> u64 {
+        let [key, .., hash] = self.key.0;
+        self.amount.0 ^ u64::from(self.id.key.0[0] ^ key ^ hash ^ self.owner_hash.0[31])
     }
 
     /// The summary of the lower leaf.
@@ -109,7 +224,7 @@ pub(super) trait Level: Sized {
     const BRANCH: Tag;
     /// Whether one leaf may hold more than one coin, so that a count above 1 does not tell leaf from branch.
     const HOLDS_MANY: bool;
-    /// A leaf that is not within a page, if this level has such.
+    /// A leaf that is not within a list, if this level has such.
     type Large;
 
     /// This level's key of a position.
@@ -118,7 +233,7 @@ pub(super) trait Level: Sized {
     fn coin_key(coin: &Coin) -> &Hash;
     /// Whether these coins, not none, are one leaf.
     fn is_leaf(coins: &[Coin]) -> bool;
-    /// Computes what [`Level::leaf_summary`] needs.
+    /// Computes what [`Level::leaf_summary`] needs of leaves that fit a list.
     fn prepare(coins: &mut [Coin]) -> Option<()>;
     /// The summary of the leaf these prepared coins are.
     fn leaf_summary(coins: &[Coin]) -> Summary;
@@ -157,7 +272,7 @@ impl Level for Owners {
 
     fn prepare(coins: &mut [Coin]) -> Option<()> {
         for run in coins.chunk_by_mut(|a, b| a.id.key == b.id.key) {
-            if run.first()?.owner_hash == Hash::ZERO {
+            if run.first()?.owner_hash == Hash::ZERO && run.len() as u64 <= LIST_COINS {
                 let lower = summarize::<Coins>(run, 0)?;
                 let first = run.first_mut()?;
                 first.owner_hash = owner_leaf_hash(&first.id.owner, &lower);
@@ -248,24 +363,4 @@ pub(super) fn summarize<L: Level>(coins: &[Coin], depth: u16) -> Option<Summary>
     let (left, right) = split::<L>(coins, depth);
     let left = summarize::<L>(left, depth + 1)?;
     Summary::join(&L::BRANCH, &left, &summarize::<L>(right, depth + 1)?)
-}
-
-/// The subtree at `depth` of sorted coins, all below it. `None` on overflow.
-pub(super) fn build<L: Level>(mut coins: Vec<Coin>, depth: u16) -> Option<Node<L>> {
-    if coins.len() as u64 <= super::PAGE_COINS {
-        return build_page(&mut coins, depth);
-    }
-    if L::is_leaf(&coins) {
-        let id = coins.first()?.id;
-        return Node::owner(OwnerNode { id, coins: build::<Coins>(coins, 0)? });
-    }
-    let right = coins.split_off(coins.partition_point(|coin| !bit(L::coin_key(coin), depth)));
-    Node::branch(build(coins, depth + 1)?, build(right, depth + 1)?)
-}
-
-/// As [`build`], of no more coins than fit a page.
-pub(super) fn build_page<L: Level>(coins: &mut [Coin], depth: u16) -> Option<Node<L>> {
-    L::prepare(coins)?;
-    let summary = summarize::<L>(coins, depth)?;
-    Some(Node::page(summary, Arc::from(&*coins)))
 }

@@ -99,7 +99,7 @@ pub(super) fn unloaded_below<L: Level>(
     keys: &mut Vec<PageKey>,
 ) {
     match &node.part {
-        Part::Empty | Part::Page(_) => {}
+        Part::Empty | Part::List(_) => {}
         Part::Stub => keys.push(PageKey::new(scope, prefix, node.count())),
         Part::Large(large) => {
             let owner = L::owner(large);
@@ -128,7 +128,7 @@ fn unloaded_for<L: Level>(
         return unloaded_below(node, prefix, scope, keys);
     }
     match &node.part {
-        Part::Empty | Part::Stub | Part::Page(_) => {}
+        Part::Empty | Part::Stub | Part::List(_) => {}
         Part::Large(large) => {
             let owner = L::owner(large);
             let from = positions.partition_point(|position| position.owner < owner.id.key);

@@ -6,7 +6,8 @@
 //! | lower, one per owner | H(outpoint) | outpoint, amount |
 //!
 //! So one path proves an owner's whole balance, and the root proves the supply. A branch is
-//! `H(hash sum count ‖ hash sum count)` over its two sides; nothing is 32 zero bytes with sum and count 0.
+//! `H(hash sum count 0… ‖ hash sum count 0…)` over its two sides, each of which fills a block of the hash; nothing
+//! is 32 zero bytes with sum and count 0.
 //!
 //! Invariants
 //! * The form depends on the set of coins only, never on the order they came and went in.
@@ -23,12 +24,15 @@
 
 mod chunk;
 mod coin;
+mod draft;
+mod joins;
 mod key;
 mod load;
 mod multiproof;
 mod node;
 mod proof;
 mod rows;
+mod update;
 mod view;
 mod wire;
 
@@ -49,9 +53,11 @@ pub use rows::{PAGE_COINS, RowChange, page_coins};
 
 use crate::hash::{Hash, Owner};
 use crate::transaction::{OutPoint, Output};
-use coin::{Coin, Coins, OwnerId, Owners, build, coin_key, owner_key};
+use coin::{Coin, Coins, LeafHashes, OwnerId, Owners, coin_key, leaf_hashes, owner_key, positions};
+use draft::build;
 use key::Prefix;
-use node::{Node, Updater};
+use node::Node;
+use update::Updater;
 use view::{Leaf, Top, View};
 
 /// Why the tree cannot be read or changed.
@@ -129,13 +135,22 @@ impl CoinTree {
 
     /// The tree of these coins, no two of which have one outpoint.
     pub fn of(coins: &[(OutPoint, Output)]) -> Result<Self, TreeError> {
-        let coin = |(outpoint, output): &(OutPoint, Output)| {
-            let owner = OwnerId { key: owner_key(&output.owner), owner: output.owner };
-            Coin::new(owner, coin_key(outpoint), *outpoint, output.amount)
-        };
-        let coins: Option<Vec<Coin>> = coins.iter().map(coin).collect();
+        let places = positions(coins.iter().map(|(outpoint, output)| (&output.owner, outpoint)));
+        let of: Vec<(&OutPoint, &Output)> =
+            coins.iter().map(|(outpoint, output)| (outpoint, output)).collect();
+        let coin =
+            |((position, (outpoint, output)), hashes): ((Position, &(OutPoint, Output)), LeafHashes)| {
+                let owner = OwnerId { key: position.owner, owner: output.owner };
+                Coin::hashed(owner, position.coin, *outpoint, output.amount, hashes)
+            };
+        let coins: Option<Vec<Coin>> =
+            places.into_iter().zip(coins).zip(leaf_hashes(&of)).map(coin).collect();
         let mut coins = coins.ok_or(TreeError::Overflow)?;
         coins.sort_unstable_by_key(Coin::position);
+        let same_owner = |a: &Coin, b: &Coin| a.id.key == b.id.key;
+        for own in coins.chunk_by_mut(same_owner).filter(|own| own.len() > 1) {
+            own.iter_mut().for_each(|coin| coin.owner_hash = Hash::ZERO);
+        }
         Ok(Self { root: build(coins, 0).ok_or(TreeError::Overflow)? })
     }
 
@@ -159,7 +174,9 @@ impl CoinTree {
 
     /// Applies changes in order and gives the new summary. On an error nothing has changed.
     pub fn apply(&mut self, ops: &[Op]) -> Result<Summary, TreeError> {
-        self.root = Updater::new(None).update(&self.root, 0, &sorted(ops))?;
+        let mut items = sorted(ops);
+        hash_leaves(&mut items);
+        self.root = Updater::new(None).update(Some(&self.root), 0, &items)?;
         Ok(self.summary())
     }
 
@@ -201,22 +218,36 @@ struct Item<'a> {
     /// Its place among the changes.
     at: usize,
     op: &'a Op,
+    /// Of a coin that is made, once they are worked out.
+    hashes: Option<LeafHashes>,
+}
+
+impl Item<'_> {
+    /// Whether it makes this coin, or one that was in its place.
+    fn makes(&self, coin: &Coin) -> bool {
+        matches!(self.op, Op::Insert(..)) && coin.cmp_position(&self.position).is_eq()
+    }
 }
 
 /// In the tree's order; changes of one coin keep theirs.
 fn sorted(ops: &[Op]) -> Vec<Item<'_>> {
-    let mut items: Vec<Item<'_>> = Vec::with_capacity(ops.len());
-    for (at, op) in ops.iter().enumerate() {
+    let positions = positions(ops.iter().map(|op| {
         let (outpoint, output) = op.coin();
-        // One owner's coins mostly come together.
-        let owner = match items.last() {
-            Some(last) if last.op.coin().1.owner == output.owner => last.position.owner,
-            _ => owner_key(&output.owner),
-        };
-        items.push(Item { position: Position { owner, coin: coin_key(outpoint) }, at, op });
-    }
-    items.sort_unstable_by_key(|item| (item.position, item.at));
+        (&output.owner, outpoint)
+    }));
+    let item = |(at, (op, position))| Item { position, at, op, hashes: None };
+    let mut items: Vec<Item<'_>> = ops.iter().zip(positions).enumerate().map(item).collect();
+    items.sort_unstable_by(|one, two| one.position.cmp(&two.position).then(one.at.cmp(&two.at)));
     items
+}
+
+/// Works out the hashes of all coins that are made.
+fn hash_leaves(items: &mut [Item<'_>]) {
+    let is_made = |item: &&mut Item<'_>| matches!(item.op, Op::Insert(..));
+    let made: Vec<_> = items.iter_mut().filter(is_made).collect();
+    let coins: Vec<_> = made.iter().map(|item| item.op.coin()).collect();
+    let hashes = leaf_hashes(&coins);
+    made.into_iter().zip(hashes).for_each(|(item, hashes)| item.hashes = Some(hashes));
 }
 
 /// Applies sorted changes to sorted coins; the outcome replaces what is in `merged`.
@@ -226,10 +257,10 @@ fn merge(coins: &[Coin], items: &[Item<'_>], merged: &mut Vec<Coin>) -> Result<(
     let mut rest = coins;
     for changes in items.chunk_by(|a, b| a.position == b.position) {
         let Some(Item { position, .. }) = changes.first() else { continue };
-        let (before, from) = rest.split_at(rest.partition_point(|coin| coin.position() < *position));
+        let (before, from) = rest.split_at(rest.partition_point(|coin| coin.cmp_position(position).is_lt()));
         merged.extend_from_slice(before);
         let (present, after) = match from.split_first() {
-            Some((coin, after)) if coin.position() == *position => (Some(*coin), after),
+            Some((coin, after)) if coin.cmp_position(position).is_eq() => (Some(*coin), after),
             _ => (None, from),
         };
         merged.extend(change_coin(present, changes)?);
@@ -239,19 +270,28 @@ fn merge(coins: &[Coin], items: &[Item<'_>], merged: &mut Vec<Coin>) -> Result<(
     for changes in items.chunk_by(|a, b| a.position.owner == b.position.owner) {
         let Some(Item { position: Position { owner, .. }, .. }) = changes.first() else { continue };
         let from = merged.partition_point(|coin| coin.id.key < *owner);
-        let own = merged.iter_mut().skip(from).take_while(|coin| coin.id.key == *owner);
-        own.for_each(|coin| coin.owner_hash = Hash::ZERO);
+        let Some(own) = merged.get_mut(from..) else { continue };
+        let count = own.iter().take_while(|coin| coin.id.key == *owner).count();
+        match own.get_mut(..count) {
+            // A coin made just now knows the hash of an owner who has nothing else.
+            Some([coin]) if changes.iter().any(|item| item.makes(coin)) => {}
+            own => own.into_iter().flatten().for_each(|coin| coin.owner_hash = Hash::ZERO),
+        }
     }
     Ok(())
 }
 
 /// Applies all changes at one position in order.
 fn change_coin(mut coin: Option<Coin>, changes: &[Item<'_>]) -> Result<Option<Coin>, TreeError> {
-    for Item { position, op, .. } in changes {
+    for Item { position, op, hashes, .. } in changes {
         coin = match (op, coin) {
             (Op::Insert(outpoint, output), None) => {
                 let id = OwnerId { key: position.owner, owner: output.owner };
-                let coin = Coin::new(id, position.coin, *outpoint, output.amount);
+                let (key, amount) = (position.coin, output.amount);
+                let coin = match hashes {
+                    Some(hashes) => Coin::hashed(id, key, *outpoint, amount, *hashes),
+                    None => Coin::new(id, key, *outpoint, amount),
+                };
                 Some(coin.ok_or(TreeError::Overflow)?)
             }
             (Op::Insert(outpoint, _), Some(_)) => return Err(TreeError::AlreadyPresent(*outpoint)),

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::coin::{Coin, Coins, Level, OwnerId, Owners, build, coin_key};
+use super::coin::{Coin, Coins, Level, OwnerId, Owners, coin_key};
+use super::draft::build;
 use super::key::{DEPTH_MAX, PageKey, Prefix, bit};
 use super::node::{Node, OwnerNode, Summary};
 use super::proof::ProofError;

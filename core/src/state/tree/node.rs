@@ -1,21 +1,27 @@
 //! One sparse Merkle-sum tree with structural sharing, the same for both levels.
 //!
 //! A leaf sits at its shortest unique depth; a branch is where at least two leaves still share the path, so
-//! one of its sides may be empty. A subtree of few coins that are all known is one flat list, whose inner
+//! one of its sides may be empty. A subtree of very few coins that are all known is one flat list, whose inner
 //! branches exist in hashes only. Every recursion descends one bit per call: at most 256 calls a level.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::coin::{Coin, Coins, Level, OwnerId, build, build_page, owner_leaf_hash};
-use super::key::{PageKey, Prefix, bit};
-use super::{Item, PAGE_COINS, TreeError, merge};
+use super::PAGE_COINS;
+use super::coin::{Coin, Coins, Level, OwnerId, TWO, owner_leaf_hash};
+use super::draft::build;
+use super::key::{Prefix, bit};
 use crate::amount::Amount;
 use crate::hash::{Hash, Tag};
 
+/// The most coins in a list. A change hashes and copies the whole list, so fewer make changes cheaper, and more
+/// take less memory.
+pub(super) const LIST_COINS: u64 = 4;
 /// Bytes of a summary where a hash covers it: hash, sum, count.
 pub(super) const SUMMARY_SIZE: usize = 48;
+/// Bytes of a side of a branch, where a hash covers it: a summary, then zeros up to a whole block of the hash.
+pub(super) const SIDE: usize = TWO / 2;
 
 /// What a subtree commits to: its content, how much money that is, and how many coins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +52,15 @@ impl Summary {
     pub(super) fn join(tag: &Tag, left: &Self, right: &Self) -> Option<Self> {
         let sum = left.sum.checked_add(right.sum)?;
         let count = left.count.checked_add(right.count)?;
-        let mut bytes = [0; 2 * SUMMARY_SIZE];
+        Some(Self { hash: tag.hash(&[&Self::branch_bytes(left, right)]), sum, count })
+    }
+
+    /// What the hash of a branch covers: each of its sides fills a block.
+    pub(super) fn branch_bytes(left: &Self, right: &Self) -> [u8; TWO] {
+        let mut bytes = [0; TWO];
         bytes[..SUMMARY_SIZE].copy_from_slice(&left.to_bytes());
-        bytes[SUMMARY_SIZE..].copy_from_slice(&right.to_bytes());
-        Some(Self { hash: tag.hash(&[&bytes]), sum, count })
+        bytes[SIDE..SIDE + SUMMARY_SIZE].copy_from_slice(&right.to_bytes());
+        bytes
     }
 }
 
@@ -66,9 +77,9 @@ pub(super) enum Part<L: Level> {
     Empty,
     /// Nothing but the summary, which is not empty.
     Stub,
-    /// All of at least one coin and at most a page full, in order.
-    Page(Arc<[Coin]>),
-    /// A leaf that is not within a page: too large, or not known in full.
+    /// All of at least one coin and at most [`LIST_COINS`], in order.
+    List(Arc<[Coin]>),
+    /// A leaf that is not within a list: too large, or not known in full.
     Large(Arc<L::Large>),
     /// A path shared by at least two leaves.
     Branch(Arc<Branch<L>>),
@@ -92,7 +103,7 @@ impl<L: Level> Clone for Node<L> {
         let part = match &self.part {
             Part::Empty => Part::Empty,
             Part::Stub => Part::Stub,
-            Part::Page(coins) => Part::Page(Arc::clone(coins)),
+            Part::List(coins) => Part::List(Arc::clone(coins)),
             Part::Large(large) => Part::Large(Arc::clone(large)),
             Part::Branch(branch) => Part::Branch(Arc::clone(branch)),
         };
@@ -113,25 +124,20 @@ impl<L: Level> Branch<L> {
     }
 }
 
-/// Why two sides make no branch.
-pub(super) enum Unjoinable {
-    Overflow,
-    /// This side, `true` for right, must be known to be a leaf or a branch: a leaf moves up.
-    UnknownSide {
-        right: bool,
-        count: u64,
-    },
-}
+/// The coins of a list, or of nothing.
+pub(super) type ListCoins<'a> = Option<&'a Arc<[Coin]>>;
 
-impl Unjoinable {
-    /// The error, at `depth` on the path of `key`.
-    fn at(&self, scope: Option<&Hash>, key: &Hash, depth: u16) -> TreeError {
-        match *self {
-            Self::Overflow => TreeError::Overflow,
-            Self::UnknownSide { right, count } => {
-                TreeError::Missing(PageKey::new(scope, Prefix::of(key, depth).child(right), count))
-            }
-        }
+/// The list over two sides with `count` coins in all, where both are lists or nothing and it fits.
+pub(super) fn merged_list(
+    count: u64,
+    left: Option<ListCoins<'_>>,
+    right: Option<ListCoins<'_>>,
+) -> Option<Arc<[Coin]>> {
+    match (left?, right?) {
+        _ if count > LIST_COINS => None,
+        (Some(one), Some(two)) => Some(one.iter().chain(two.iter()).copied().collect()),
+        (Some(one), None) | (None, Some(one)) => Some(Arc::clone(one)),
+        (None, None) => None,
     }
 }
 
@@ -145,17 +151,17 @@ impl<L: Level> Node<L> {
     }
 
     /// Coins in order, prepared, with their summary.
-    pub(super) fn page(summary: Summary, coins: Arc<[Coin]>) -> Self {
-        let part = if coins.is_empty() { Part::Empty } else { Part::Page(coins) };
+    pub(super) fn list(summary: Summary, coins: Arc<[Coin]>) -> Self {
+        let part = if coins.is_empty() { Part::Empty } else { Part::List(coins) };
         Self { summary, resident: summary.count, part }
     }
 
-    /// An owner's leaf: in a page if all coins are known and few. `None` in the lower tree or on overflow.
+    /// An owner's leaf: in a list if all coins are known and very few. `None` in the lower tree or on overflow.
     pub(super) fn owner(owner: OwnerNode) -> Option<Self> {
         let lower = owner.coins.summary;
-        if let Part::Page(coins) = &owner.coins.part {
+        if let Part::List(coins) = &owner.coins.part {
             let mut coins = coins.to_vec();
-            // In a lower page these are left over from when the owner was small.
+            // In a lower list these are left over from when the owner was small.
             coins.iter_mut().for_each(|coin| coin.owner_hash = Hash::ZERO);
             return build(coins, 0);
         }
@@ -180,7 +186,7 @@ impl<L: Level> Node<L> {
                 branch.right.prune();
             }
             Part::Large(large) => L::coins_mut(large).into_iter().for_each(Node::prune),
-            Part::Empty | Part::Stub | Part::Page(_) => {}
+            Part::Empty | Part::Stub | Part::List(_) => {}
         }
     }
 
@@ -209,26 +215,18 @@ impl<L: Level> Node<L> {
         match &self.part {
             Part::Empty | Part::Branch(_) => false,
             Part::Stub => self.summary.count == 1,
-            Part::Page(coins) => L::is_leaf(coins),
+            Part::List(coins) => L::is_leaf(coins),
             Part::Large(_) => true,
         }
     }
 
-    /// The branch over two sides as they are, empty or not: a page where both are and it fits. `None` on overflow.
+    /// The branch over two sides as they are, empty or not: a list where both are and it fits. `None` on overflow.
     pub(super) fn branch(left: Self, right: Self) -> Option<Self> {
         let summary = Summary::join(&L::BRANCH, &left.summary, &right.summary)?;
-        if summary.count <= PAGE_COINS {
-            match (&left.part, &right.part) {
-                (Part::Page(one), Part::Page(two)) => {
-                    return Some(Self::page(summary, one.iter().chain(two.iter()).copied().collect()));
-                }
-                (Part::Page(one), Part::Empty) | (Part::Empty, Part::Page(one)) => {
-                    return Some(Self::page(summary, Arc::clone(one)));
-                }
-                _ => {}
-            }
+        match merged_list(summary.count, left.list_coins(), right.list_coins()) {
+            Some(coins) => Some(Self::list(summary, coins)),
+            None => Some(Self::branch_of(summary, left, right)),
         }
-        Some(Self::branch_of(summary, left, right))
     }
 
     /// A branch whose summary is known to be right.
@@ -237,20 +235,13 @@ impl<L: Level> Node<L> {
         Self { summary, resident, part: Part::Branch(Arc::new(Branch { left, right })) }
     }
 
-    /// The subtree over two changed sides: a lone leaf moves up, so the form never depends on history.
-    fn join(left: Self, right: Self) -> Result<Self, Unjoinable> {
-        let on_right = matches!(left.part, Part::Empty);
-        if on_right || matches!(right.part, Part::Empty) {
-            let side = if on_right { &right } else { &left };
-            if side.is_leaf() || matches!(side.part, Part::Empty) {
-                return Ok(if on_right { right } else { left });
-            }
-            // More than one coin are a branch, unless one leaf can hold them.
-            if L::HOLDS_MANY && matches!(side.part, Part::Stub) {
-                return Err(Unjoinable::UnknownSide { right: on_right, count: side.count() });
-            }
+    /// The coins it is, if it is empty or a list.
+    pub(super) fn list_coins(&self) -> Option<ListCoins<'_>> {
+        match &self.part {
+            Part::Empty => Some(None),
+            Part::List(coins) => Some(Some(coins)),
+            _ => None,
         }
-        Self::branch(left, right).ok_or(Unjoinable::Overflow)
     }
 
     /// The node at `prefix`, to put something there with `loaded` more coins in memory and the same summary.
@@ -267,17 +258,41 @@ impl<L: Level> Node<L> {
     }
 
     /// Calls `each` on every list of coins in order; `false` if a part is not in memory.
-    pub(super) fn each_page<'a>(&'a self, each: &mut impl FnMut(&'a [Coin])) -> bool {
+    pub(super) fn each_list<'a>(&'a self, each: &mut impl FnMut(&'a [Coin])) -> bool {
         match &self.part {
             Part::Empty => true,
             Part::Stub => false,
-            Part::Page(coins) => {
+            Part::List(coins) => {
                 each(coins);
                 true
             }
-            Part::Large(large) => L::owner(large).coins.each_page(each),
-            Part::Branch(branch) => branch.left.each_page(each) && branch.right.each_page(each),
+            Part::Large(large) => L::owner(large).coins.each_list(each),
+            Part::Branch(branch) => branch.left.each_list(each) && branch.right.each_list(each),
         }
+    }
+
+    /// Reads a little of every part of what is below, so that it is in the processor's caches. What it gives means
+    /// nothing.
+    pub(super) fn touch(&self) -> u64 {
+        match &self.part {
+            Part::Empty | Part::Stub => 0,
+            Part::List(coins) => coins.iter().fold(0, |read, coin| read ^ coin.touch()),
+            Part::Large(large) => Arc::strong_count(large) as u64,
+            Part::Branch(branch) => {
+                Arc::strong_count(branch) as u64 ^ branch.left.resident ^ branch.right.resident
+            }
+        }
+    }
+
+    /// As [`Node::touch`], no more than it takes to share the node.
+    pub(super) fn touch_count(&self) -> u64 {
+        let count = match &self.part {
+            Part::Empty | Part::Stub => 0,
+            Part::List(coins) => Arc::strong_count(coins),
+            Part::Large(large) => Arc::strong_count(large),
+            Part::Branch(branch) => Arc::strong_count(branch),
+        };
+        count as u64
     }
 
     /// Follows `key` from `depth` as far as branches go. Returns where it ended.
@@ -288,77 +303,4 @@ impl<L: Level> Node<L> {
         }
         (node, depth)
     }
-}
-
-/// Applies sorted changes to a tree; for the lower tree of an owner, `scope` is the owner's key.
-pub(super) struct Updater<'a> {
-    scope: Option<&'a Hash>,
-    /// Coins of one page while they change, kept to be allocated once.
-    coins: Vec<Coin>,
-}
-
-impl<'a> Updater<'a> {
-    pub(super) const fn new(scope: Option<&'a Hash>) -> Self {
-        Self { scope, coins: Vec::new() }
-    }
-
-    /// The subtree at `depth` after these changes, all below it. Every branch above a change is hashed once.
-    pub(super) fn update<L: Level>(
-        &mut self,
-        node: &Node<L>,
-        depth: u16,
-        items: &[Item<'_>],
-    ) -> Result<Node<L>, TreeError> {
-        let Some(first) = items.first() else { return Ok(node.clone()) };
-        let key = L::key(&first.position);
-        let split = || items.split_at(items.partition_point(|item| !bit(L::key(&item.position), depth)));
-        let (left, right) = match &node.part {
-            Part::Empty => return self.rebuild(&[], depth, items),
-            Part::Page(coins) => return self.rebuild(coins, depth, items),
-            Part::Stub => {
-                let prefix = Prefix::of(key, depth);
-                return Err(TreeError::Missing(PageKey::new(self.scope, prefix, node.count())));
-            }
-            Part::Branch(branch) => {
-                let (left, right) = split();
-                (self.update(&branch.left, depth + 1, left)?, self.update(&branch.right, depth + 1, right)?)
-            }
-            Part::Large(large) => {
-                let owner = L::owner(large);
-                if items.iter().all(|item| item.position.owner == owner.id.key) {
-                    return update_owner(owner, items);
-                }
-                // Other owners come: the leaf moves down until their paths part.
-                let empty = &Node::EMPTY;
-                let (on_left, on_right) =
-                    if bit(&owner.id.key, depth) { (empty, node) } else { (node, empty) };
-                let (left, right) = split();
-                (self.update(on_left, depth + 1, left)?, self.update(on_right, depth + 1, right)?)
-            }
-        };
-        Node::join(left, right).map_err(|reason| reason.at(self.scope, key, depth))
-    }
-
-    /// The changes meet coins in one list, or none.
-    #[inline(never)]
-    fn rebuild<L: Level>(
-        &mut self,
-        coins: &[Coin],
-        depth: u16,
-        items: &[Item<'_>],
-    ) -> Result<Node<L>, TreeError> {
-        merge(coins, items, &mut self.coins)?;
-        let node = if self.coins.len() as u64 <= PAGE_COINS {
-            build_page(&mut self.coins, depth)
-        } else {
-            build(core::mem::take(&mut self.coins), depth)
-        };
-        node.ok_or(TreeError::Overflow)
-    }
-}
-
-#[inline(never)]
-fn update_owner<L: Level>(owner: &OwnerNode, items: &[Item<'_>]) -> Result<Node<L>, TreeError> {
-    let coins = Updater::new(Some(&owner.id.key)).update(&owner.coins, 0, items)?;
-    Node::owner(OwnerNode { id: owner.id, coins }).ok_or(TreeError::Overflow)
 }

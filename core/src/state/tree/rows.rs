@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::coin::{Coin, Coins, Level, OwnerId, build, coin_key};
+use super::coin::{Coin, Coins, Level, OwnerId, leaf_hashes, positions};
+use super::draft::build;
 use super::key::{PageKey, Prefix, bit};
 use super::load::unloaded_below;
 use super::node::{Node, OwnerNode, Part, Summary};
@@ -34,18 +35,24 @@ pub(super) fn place_coins<L: Level>(
     prefix: &Prefix,
     scope: Scope<'_>,
 ) -> Option<Node<L>> {
+    let positions = positions(listed.iter().map(|(outpoint, output)| (&output.owner, outpoint)));
+    let of: Vec<_> = listed.iter().map(|(outpoint, output)| (outpoint, output)).collect();
+    let hashes = leaf_hashes(&of);
     let mut coins: Vec<Coin> = Vec::with_capacity(listed.len());
-    for run in listed.chunk_by(|a, b| a.1.owner == b.1.owner) {
-        let owner = run.first()?.1.owner;
-        let id = scope.map_or_else(|| OwnerId::of(&owner), |id| *id);
-        for (outpoint, output) in run {
-            let coin = Coin::new(id, coin_key(outpoint), *outpoint, output.amount)?;
-            let in_order = coins.last().is_none_or(|last| last.position() < coin.position());
-            if !in_order || id.owner != owner || !prefix.covers(L::coin_key(&coin)) {
-                return None;
-            }
-            coins.push(coin);
+    for (((outpoint, output), position), hashes) in listed.iter().zip(positions).zip(hashes) {
+        let id = OwnerId { key: position.owner, owner: output.owner };
+        let mut coin = Coin::hashed(id, position.coin, *outpoint, output.amount, hashes)?;
+        let in_order = coins.last().is_none_or(|last| last.position() < coin.position());
+        let in_place = scope.is_none_or(|scope| *scope == id) && prefix.covers(L::coin_key(&coin));
+        if !in_order || !in_place {
+            return None;
         }
+        // What an owner's leaf is if there is but one coin, or else not known yet.
+        if let Some(last) = coins.last_mut().filter(|last| last.id.key == id.key) {
+            last.owner_hash = Hash::ZERO;
+            coin.owner_hash = Hash::ZERO;
+        }
+        coins.push(coin);
     }
     build(coins, prefix.bits())
 }
@@ -85,8 +92,8 @@ fn write_band<L: Level>(out: &mut Vec<u8>, node: &Node<L>, depth: u16, top: u16)
             out.extend_from_slice(owner.id.owner.as_bytes());
             write_summary(out, &owner.coins.summary());
         }
-        // A page is beyond the edge.
-        Part::Stub | Part::Page(_) => return false,
+        // A list is beyond the edge.
+        Part::Stub | Part::List(_) => return false,
     }
     true
 }
@@ -248,7 +255,7 @@ impl Listing {
                 self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id))
             }
             Part::Stub => Err(unloaded(node, prefix, scope)),
-            Part::Empty | Part::Page(_) => Ok(()),
+            Part::Empty | Part::List(_) => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::key::bit;
 use super::node::{Node, Part, Summary};
 use crate::hash::Hash;
 
-/// A subtree: as a node, or as the coins of a part of a page.
+/// A subtree: as a node, or as the coins of a part of a list.
 pub(super) enum View<'a, L: Level> {
     Node(&'a Node<L>),
     Coins(&'a [Coin]),
@@ -38,7 +38,7 @@ impl<'a, L: Level> View<'a, L> {
     pub(super) fn summary(self, depth: u16) -> Summary {
         match self {
             Self::Node(node) => node.summary(),
-            Self::Coins(coins) => summarize::<L>(coins, depth).expect("the page they are from adds up"),
+            Self::Coins(coins) => summarize::<L>(coins, depth).expect("the list they are from adds up"),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'a, L: Level> View<'a, L> {
                     let owner = L::owner(large);
                     return Top::Leaf(Leaf::Owner(&owner.id, View::Node(&owner.coins)));
                 }
-                Part::Page(coins) => coins,
+                Part::List(coins) => coins,
             },
         };
         match coins.first() {
@@ -95,7 +95,7 @@ impl<'a, L: Level> View<'a, L> {
             Self::Coins(coins) => Some(coins.iter().collect()),
             Self::Node(node) => {
                 let mut coins = Vec::new();
-                node.each_page(&mut |page| coins.extend(page)).then_some(coins)
+                node.each_list(&mut |list| coins.extend(list)).then_some(coins)
             }
         }
     }

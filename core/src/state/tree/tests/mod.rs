@@ -95,7 +95,9 @@ type Leaves = Vec<(Hash, Summary)>;
 fn keyed(tag: &str, pieces: &[&[u8]]) -> Hash {
     let mut key = [0; 32];
     key[..tag.len()].copy_from_slice(tag.as_bytes());
-    Hash(*blake3::keyed_hash(&key, &pieces.concat()).as_bytes())
+    let mut covered = pieces.concat();
+    covered.resize(covered.len().next_multiple_of(64), 0);
+    Hash(*blake3::keyed_hash(&key, &covered).as_bytes())
 }
 
 fn bytes(summary: &Summary) -> Vec<u8> {
@@ -112,7 +114,7 @@ fn definition(leaves: &[(Hash, Summary)], depth: usize, tag: &str) -> Summary {
             let left = definition(&leaves[..split], depth + 1, tag);
             let right = definition(&leaves[split..], depth + 1, tag);
             Summary {
-                hash: keyed(tag, &[&bytes(&left), &bytes(&right)]),
+                hash: keyed(tag, &[&bytes(&left), &[0; 16], &bytes(&right)]),
                 sum: Amount(left.sum.0 + right.sum.0),
                 count: left.count + right.count,
             }
