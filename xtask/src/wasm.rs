@@ -79,8 +79,15 @@ impl Module {
 fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let folders =
-        iter::once((workspace.root.clone(), "/timecoin")).chain(cargo_home.map(|folder| (folder, "/cargo")));
+    // The folder of a registry is called after the server asked, which need not be the same everywhere.
+    let registries =
+        cargo_home.iter().filter_map(|folder| folder.join("registry").join("src").read_dir().ok());
+    let registries: Vec<_> =
+        registries.flatten().filter_map(|entry| Some((entry.ok()?.path(), "/crates"))).collect();
+    // Of several that fit, the compiler takes the last.
+    let folders = iter::once((workspace.root.clone(), "/timecoin"))
+        .chain(cargo_home.map(|folder| (folder, "/cargo")))
+        .chain(registries);
     let mut encoded = OsString::from(flags.join("\u{1f}"));
     for (from, to) in folders {
         if !encoded.is_empty() {
