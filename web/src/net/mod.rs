@@ -73,6 +73,17 @@ pub enum NetEvent {
     Book(Batch),
 }
 
+/// How far a peer says it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Who.
+    pub peer: PeerId,
+    /// The newest block it says it has.
+    pub height: Height,
+    /// It lately said so of a block it could not show.
+    pub is_doubtful: bool,
+}
+
 /// All peers.
 pub struct Network {
     options: NetOptions,
@@ -175,15 +186,16 @@ impl Network {
         self.lost_at.get()
     }
 
-    /// A peer that says it has more than a height, and how far it says it is; those who could not show it are left out.
-    pub fn ahead_of(&self, height: Height) -> Option<(PeerId, Height)> {
+    /// A peer that says it has more than a height. What it could not show is left out; what else it says counts after
+    /// what the others say.
+    pub fn ahead_of(&self, height: Height) -> Option<Claim> {
         let sessions = self.sessions.borrow();
         let ahead = sessions.values().filter_map(|session| {
             let claimed = session.claimed()?;
             (claimed > height).then_some((session, claimed))
         });
-        let best = ahead.min_by_key(|(session, _)| session.rank());
-        best.map(|(session, claimed)| (session.peer, claimed))
+        let best = ahead.min_by_key(|(session, _)| (session.is_doubtful(), session.rank()));
+        best.map(|(session, height)| Claim { peer: session.peer, height, is_doubtful: session.is_doubtful() })
     }
 
     /// A peer did not show the block it says it has: its claims up to here are not followed again.

@@ -125,6 +125,11 @@ impl Session {
         self.distrusted.set((height, monotonic_ms() + DISTRUST_MS));
     }
 
+    /// Whether it lately claimed what it could not show.
+    pub(super) fn is_doubtful(&self) -> bool {
+        monotonic_ms() < self.distrusted.get().1
+    }
+
     /// The lower, the better to ask.
     pub(super) fn rank(&self) -> (u32, u32) {
         (self.failures.get(), self.answer_ms.get().or(self.round_trip_ms.get()).unwrap_or(u32::MAX))

@@ -9,7 +9,7 @@ use super::{Client, Node};
 use crate::api::Code;
 use crate::api::error::code_of;
 use crate::api::types::State;
-use crate::net::Peers;
+use crate::net::{Claim, Peers};
 use crate::platform::{now, sleep_ms};
 
 /// A way of so many blocks is shown as syncing; a shorter one is walked before anybody could read it.
@@ -30,19 +30,22 @@ impl Node {
         let peers = Peers(Rc::clone(&self.network));
         loop {
             let height = client.height();
-            let Some((peer, target)) = self.network.ahead_of(height) else {
+            let Some(Claim { peer, height: target, is_doubtful }) = self.network.ahead_of(height) else {
                 self.caught_up.set(self.network.connected() > 0 && self.failed.borrow().is_none());
                 self.way.set(None);
                 self.settle();
                 peers.news().await;
                 continue;
             };
-            let begin = self.way.get().map_or(height, |(begin, _)| begin);
-            self.way.set(Some((begin, target)));
-            if target.0.saturating_sub(height.0) >= SYNCING_MIN {
-                self.caught_up.set(false);
+            // What a peer says that said too much before is looked at, and shown to nobody.
+            if !is_doubtful {
+                let begin = self.way.get().map_or(height, |(begin, _)| begin);
+                self.way.set(Some((begin, target)));
+                if target.0.saturating_sub(height.0) >= SYNCING_MIN {
+                    self.caught_up.set(false);
+                }
+                self.show_state();
             }
-            self.show_state();
             match client.follow(&peer, target).await {
                 Ok(is_moved) => {
                     self.failed.take();
@@ -52,6 +55,7 @@ impl Node {
                         self.way.set(None);
                     } else if !is_moved {
                         self.network.distrust_claim(&peer, target);
+                        self.way.set(None);
                     }
                 }
                 Err(error) => {
