@@ -152,10 +152,12 @@ test('paying: faults, fee, confirmation by keyboard, phases, receipt', async () 
   await look('wallet-send-too-much');
   await page.getByRole('button', { name: 'Max' }).click();
   const review = page.getByRole('button', { name: 'Review' });
-  await page.waitForFunction(() => [...document.querySelectorAll('main button')].some((button) => button.innerText === 'Review' && !button.disabled));
+  // Not by a function waited for: that is evaluated in the page, whose policy forbids it.
+  const enabled = page.locator('main button:enabled', { hasText: 'Review' });
+  await enabled.waitFor();
   await page.getByRole('button', { name: 'Max' }).click();
   await page.getByLabel('Amount').fill('1.5');
-  await page.waitForFunction(() => [...document.querySelectorAll('main button')].some((button) => button.innerText === 'Review' && !button.disabled));
+  await enabled.waitFor();
   await look('wallet-send');
   await review.focus();
   await page.keyboard.press('Enter');
