@@ -158,7 +158,9 @@ function walletTests(name) {
   });
 
   test("a restart in the middle of a payment neither loses nor doubles it", async () => {
-    let page = await open(payer, `#/pay/${address}?amount=0.25`);
+    // The browsers share the paying wallet: each knows its own payment by what is written on it.
+    const memo = `once, by ${name}`;
+    let page = await open(payer, `#/pay/${address}?amount=0.25&message=${encodeURIComponent(memo)}`);
     await fill(page, "Password", PASSWORD);
     await press(page, "Unlock");
     await press(page, "Review");
@@ -187,8 +189,9 @@ function walletTests(name) {
     await until(other, () => document.querySelector("[aria-label=Balance] .balance")?.innerText.trim() === "1.75 TIME");
     await other.close();
     await unlock(page);
-    await until(page, () => [...document.querySelectorAll("[aria-label='Last payments'] li")].some(({ innerText }) => innerText.includes("0.25")));
-    const sent = await page.evaluate(() => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes("0.25")).length);
+    const written = (memo) => [...document.querySelectorAll("[aria-label='Last payments'] li")].filter(({ innerText }) => innerText.includes(memo)).length;
+    await until(page, written, memo);
+    const sent = await page.evaluate(written, memo);
     assert.equal(sent, 1);
     await page.close();
   });
