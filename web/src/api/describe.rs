@@ -23,7 +23,6 @@ macro_rules! api {
         $(#[doc = $doc])*
         #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-        #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $of,)* }
         $crate::api!(@fields $name, [$($doc)*], $({ [$($field_doc)*] $field: $of, "" })*);
         $crate::api!($($rest)*);
@@ -34,19 +33,22 @@ macro_rules! api {
         #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $of,)* }
         $crate::api!(@fields $name, [$($doc)*], $({ [$($field_doc)*] $field: $of, "?" })*);
         $crate::api!($($rest)*);
     };
 
-    (@fields $name:ident, [$($doc:literal)*], $({ [$($field_doc:literal)*] $field:ident: $of:ty, $mark:literal })*) => {
+    (@named $name:ident) => {
         #[cfg(test)]
         impl $crate::api::describe::Named for $name {
             fn name() -> String {
                 stringify!($name).to_owned()
             }
         }
+    };
+
+    (@fields $name:ident, [$($doc:literal)*], $({ [$($field_doc:literal)*] $field:ident: $of:ty, $mark:literal })*) => {
+        $crate::api!(@named $name);
         #[cfg(test)]
         impl $crate::api::describe::Declared for $name {
             fn declaration() -> String {
@@ -70,14 +72,8 @@ macro_rules! api {
         #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(rename_all = "snake_case")]
-        #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
         pub enum $name { $($(#[doc = $word_doc])* $word,)* }
-        #[cfg(test)]
-        impl $crate::api::describe::Named for $name {
-            fn name() -> String {
-                stringify!($name).to_owned()
-            }
-        }
+        $crate::api!(@named $name);
         #[cfg(test)]
         impl $crate::api::describe::Declared for $name {
             fn declaration() -> String {
@@ -97,14 +93,8 @@ macro_rules! api {
         #[allow(missing_docs, unreachable_pub, reason = "names of an interface, wherever it is declared")]
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
-        #[allow(unreachable_pub, reason = "a group may keep its types to itself")]
         pub enum $name { $($(#[doc = $kind_doc])* $kind { $($(#[doc = $field_doc])* $field: $of,)* },)* }
-        #[cfg(test)]
-        impl $crate::api::describe::Named for $name {
-            fn name() -> String {
-                stringify!($name).to_owned()
-            }
-        }
+        $crate::api!(@named $name);
         #[cfg(test)]
         impl $crate::api::describe::Declared for $name {
             fn declaration() -> String {
