@@ -22,6 +22,8 @@ pub(super) struct Open {
     pub(super) round: Round,
     pub(super) votes: VoteSet,
     pub(super) timers: Timers,
+    /// The state in which the view before was left, until something is signed in this one.
+    left: Option<Round>,
     /// View 0 has begun, but nothing asks for a block yet.
     pub(super) idle: bool,
     /// Work was reported.
@@ -55,6 +57,7 @@ impl Open {
             round: Round::new(start.height),
             votes: VoteSet::new(start.height, start.set.clone()),
             timers: Timers::STOPPED,
+            left: None,
             idle: false,
             work: false,
             done: Done::default(),
@@ -130,7 +133,9 @@ impl Open {
     /// Enters a view above the current one.
     pub(super) fn enter(&mut self, view: ViewNumber, now: Time) {
         let proposer = self.start.me == Some(self.proposer(view));
+        let before = self.round;
         let Some(action) = self.round.apply(Event::Enter { view, proposer }) else { return };
+        self.left = Some(before);
         self.idle = false;
         self.done = Done { proposed: matches!(action, Action::Sign(_)), ..Done::default() };
         self.timers = Timers::begin(&self.start.timeouts, view, now);
@@ -146,6 +151,27 @@ impl Open {
             let proposal = self.round.locked.or(self.round.valid).map(|(block, _)| block);
             self.outputs.push(Output::Rebroadcast { votes: Vec::new(), certificates, proposal });
         }
+    }
+
+    /// Asks for the signature of a vote in this view, and with the first one for votes of nil in the view before, where this
+    /// node has not voted in it. Whoever is left there may need them to leave it: the votes that let this node go on can be
+    /// lost with who held them, and a third of the weight or less in a higher view moves nobody. A Commit of nil supports
+    /// no block, and a block of that view no longer gets this node's Commit anyway: the paper's proofs hold as they are.
+    fn sign(&mut self, data: VoteData) {
+        if self.start.me.is_none() {
+            return;
+        }
+        if let Some(before) = self.left.take()
+            && let Some(last) = data.view.0.checked_sub(1).map(ViewNumber)
+        {
+            let missing = |step| before.view < last || before.step < step;
+            let phases = [(Phase::Prepare, Step::Prepare), (Phase::Commit, Step::Commit)];
+            let phases = phases.into_iter().filter(|(_, step)| missing(*step));
+            let votes = phases.map(|(phase, _)| Output::Sign(self.data(phase, last, (None, None))));
+            let votes: Vec<_> = votes.collect();
+            self.outputs.extend(votes);
+        }
+        self.outputs.push(Output::Sign(data));
     }
 
     /// Ends the idle wait of view 0 once there is a reason for a block.
@@ -283,11 +309,7 @@ impl Open {
         match action {
             Action::Build => self.outputs.push(Output::Build { view }),
             Action::AwaitProposal => {}
-            Action::Sign(data) => {
-                if self.start.me.is_some() {
-                    self.outputs.push(Output::Sign(data));
-                }
-            }
+            Action::Sign(data) => self.sign(data),
             Action::StartTimeout(Phase::Prepare) => {
                 self.timers.prepare = now.plus(self.start.timeouts.duration_ms(Phase::Prepare, view));
             }

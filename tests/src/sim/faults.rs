@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use timecoin_core::node::Node;
 use timecoin_core::store::MemoryStore;
 
 use super::network::{Partition, pair};
@@ -236,8 +235,7 @@ impl World {
 
     /// Whether everything that a machine signed is of heights that are final somewhere.
     fn has_voted_finally(&self, machine: usize) -> bool {
-        let signed = self.machines[machine].node.as_ref().and_then(Node::signed_at);
-        signed.is_none_or(|height| height <= self.checks.top())
+        self.machines[machine].signed_at().is_none_or(|height| height <= self.checks.top())
     }
 
     /// Whether the others are a quorum of every set in force or to come, as this machine knows it and as the newest does.

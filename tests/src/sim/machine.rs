@@ -59,6 +59,8 @@ pub(super) struct Machine {
     pub(super) spins: u32,
     /// The store has lost what was durable: the next start comes back to an earlier state.
     pub(super) forgetful: bool,
+    /// The newest height it had signed anything of when it last stopped.
+    signed: Option<Height>,
     /// The disk is full: the next commit fails.
     pub(super) full: bool,
     /// Copies of the store, oldest first.
@@ -87,6 +89,7 @@ impl Machine {
             tick_at: u64::MAX,
             spins: 0,
             forgetful: false,
+            signed: None,
             full: false,
             backups: Vec::new(),
             chain: chain.clone(),
@@ -127,6 +130,7 @@ impl Machine {
 
     /// The power fails: of the commits since the last sync, the first `kept` survive.
     pub(super) fn crash(&mut self, kept: usize) {
+        self.signed = self.signed_at();
         self.store.crash(kept);
         self.node = None;
         self.gate = Gate::default();
@@ -180,6 +184,11 @@ impl Machine {
         self.store = store;
         self.forgetful = true;
         self.unsure.clone_from(&self.used);
+    }
+
+    /// The newest height it signed anything of, whatever its store remembers.
+    pub(super) fn signed_at(&self) -> Option<Height> {
+        self.node.as_ref().and_then(Node::signed_at).max(self.signed)
     }
 
     /// Whether the operator knows that the key has signed nothing that the store does not remember.

@@ -219,6 +219,14 @@ mod tests {
         }
     }
 
+    /// A machine's store was cleared and then rolled back, both before its vote was of a final height: it signed twice. And
+    /// once that was mended: one of three went on to view 2 on votes that were lost, and the two others stayed in view 1.
+    #[test]
+    fn votes_that_were_lost_do_not_come_twice_and_leave_nobody_behind() {
+        let outcome = run(1608, &Options::default());
+        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    }
+
     /// A relay that was behind took a payment with a coin that had become collateral, and offered it for ever.
     #[test]
     fn a_payment_with_a_coin_that_became_collateral_is_dropped() {

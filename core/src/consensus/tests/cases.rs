@@ -72,7 +72,7 @@ fn case_4_the_prepares_of_a_quorum_must_agree_on_the_valid_view() {
     // Line 30: the vote names the valid view it relies on.
     let expected = bench.vote(0, Phase::Prepare, 1, Some(right), Some(0)).data;
     assert!(
-        signs(&outputs).iter().all(|data| *data == expected)
+        signs(&outputs).last() == Some(&expected)
             && bench.engine.state().unwrap().step == Step::Prepare
     );
     // Prepares that hide it do not add up with those that do not.
@@ -273,8 +273,44 @@ fn a_prepare_certificate_of_a_higher_view_moves_there_and_gets_our_commit() {
     let outputs = bench.give(Input::Certificate(certificate.clone()));
     assert!(outputs.contains(&Output::EnteredView(ViewNumber(6))) && outputs.contains(&Output::Check(right)));
     assert!(outputs.contains(&Output::Certificate(certificate)), "new to us, so pass it on: {outputs:?}");
-    let signed = signs(&bench.accept(right));
-    assert_eq!(signed.iter().map(|data| data.phase).collect::<Vec<_>>(), [Phase::Prepare, Phase::Commit]);
+    let nil = |phase| bench.vote(0, phase, 5, None, None).data;
+    let ours = |phase| bench.vote(0, phase, 6, Some(right), None).data;
+    let [prepare, commit] = [Phase::Prepare, Phase::Commit];
+    let expected = [nil(prepare), nil(commit), ours(prepare), ours(commit)];
+    assert_eq!(signs(&bench.accept(right)), expected);
+}
+
+#[test]
+fn who_goes_on_without_voting_leaves_votes_of_nil_behind_for_those_who_stay() {
+    type Case = (&'static str, &'static [Phase], u32, &'static [(Phase, u32)]);
+    let table: [Case; 4] = [
+        ("not a vote", &[], 1, &[(Phase::Prepare, 0), (Phase::Commit, 0)]),
+        ("a Prepare", &[Phase::Prepare], 1, &[(Phase::Commit, 0)]),
+        ("both", &[Phase::Prepare, Phase::Commit], 1, &[]),
+        ("both, views ago", &[Phase::Prepare, Phase::Commit], 7, &[(Phase::Prepare, 6), (Phase::Commit, 6)]),
+    ];
+    for (name, cast, view, left) in table {
+        let mut bench = Bench::new(&[1; 4]);
+        for phase in cast {
+            let cast = match phase {
+                Phase::Commit => signs(&bench.votes(0..3, Phase::Prepare, 0, None)).pop(),
+                _ => Some(bench.wait_for_vote()),
+            };
+            assert_eq!(cast.map(|data| (data.phase, data.view.0)), Some((*phase, 0)), "{name}");
+        }
+        let on = bench.votes(0..2, Phase::Prepare, view, None);
+        assert!(signs(&on).iter().all(|data| data.view.0 == 0), "{name}: nothing before it has to vote");
+        assert_eq!(bench.view(), view, "{name}");
+        let mut signed = Vec::new();
+        while signed.is_empty() {
+            signed = signs(&bench.wait());
+        }
+        let own = signed.pop().map(|data| (data.phase, data.view.0, data.block));
+        assert_eq!(own, Some((Phase::Prepare, view, None)), "{name}");
+        let places: Vec<_> = signed.iter().map(|data| (data.phase, data.view.0)).collect();
+        assert_eq!(places, left, "{name}");
+        assert!(signed.iter().all(|data| data.block.is_none()), "{name}");
+    }
 }
 
 #[test]

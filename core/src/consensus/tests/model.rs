@@ -160,7 +160,7 @@ impl Bench {
     /// Waits until a vote is asked for, for at most 20 deadlines.
     pub(super) fn wait_for_vote(&mut self) -> VoteData {
         for _ in 0..20 {
-            if let [data, ..] = signs(&self.wait())[..] {
+            if let [.., data] = signs(&self.wait())[..] {
                 return data;
             }
         }
