@@ -177,8 +177,8 @@ impl Session {
 /// Sessions of one light node, asked in their order.
 #[derive(Debug)]
 pub struct Sessions {
-    sessions: Vec<Session>,
-    wait: Duration,
+    /// Each with how long its answers are waited for.
+    sessions: Vec<(Session, Duration)>,
     /// How often each did not answer.
     failures: Mutex<BTreeMap<usize, u32>>,
     reports: Mutex<Vec<Misbehaviour<usize>>>,
@@ -187,14 +187,14 @@ pub struct Sessions {
 impl Sessions {
     /// Asks these, each for so long.
     #[must_use]
-    pub fn new(sessions: Vec<Session>, wait: Duration) -> Self {
-        Self { sessions, wait, failures: Mutex::default(), reports: Mutex::default() }
+    pub fn new(sessions: Vec<(Session, Duration)>) -> Self {
+        Self { sessions, failures: Mutex::default(), reports: Mutex::default() }
     }
 
     /// One of them.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&Session> {
-        self.sessions.get(at)
+        self.sessions.get(at).map(|(session, _)| session)
     }
 
     /// What was held against whom.
@@ -215,15 +215,15 @@ impl Source for &Sessions {
 
     fn peers(&self) -> Vec<usize> {
         let failures = lock(&self.failures);
-        let open = self.sessions.iter().enumerate().filter(|(_, session)| session.is_open());
+        let open = self.sessions.iter().enumerate().filter(|(_, (session, _))| session.is_open());
         let mut order: Vec<usize> = open.map(|(at, _)| at).collect();
         order.sort_by_key(|at| failures.get(at).copied().unwrap_or(0));
         order
     }
 
     async fn ask(&self, peer: &usize, question: &Question) -> Verdict {
-        let session = self.sessions.get(*peer).ok_or(Unanswered::Gone)?;
-        let verdict = timeout(self.wait, session.ask(question)).await.unwrap_or(Err(Unanswered::Timeout));
+        let (session, wait) = self.sessions.get(*peer).ok_or(Unanswered::Gone)?;
+        let verdict = timeout(*wait, session.ask(question)).await.unwrap_or(Err(Unanswered::Timeout));
         if verdict.is_err() {
             *lock(&self.failures).entry(*peer).or_default() += 1;
         }
@@ -231,7 +231,7 @@ impl Source for &Sessions {
     }
 
     async fn news(&self) {
-        let mut statuses: Vec<_> = self.sessions.iter().map(Session::status).collect();
+        let mut statuses: Vec<_> = self.sessions.iter().map(|(session, _)| session.status()).collect();
         let changes = statuses.iter_mut().map(|status| Box::pin(status.changed()));
         // No news is news, too: whoever waits asks again.
         let _ = timeout(NEWS_TIMEOUT, futures::future::select_all(changes)).await;
@@ -243,7 +243,7 @@ impl Source for &Sessions {
 
     fn report(&self, misbehaviour: Misbehaviour<usize>) {
         if misbehaviour.lie.is_proved()
-            && let Some(session) = self.sessions.get(misbehaviour.peer)
+            && let Some(session) = self.get(misbehaviour.peer)
         {
             session.close(DisconnectReason::Misbehaved);
         }
