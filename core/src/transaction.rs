@@ -122,6 +122,8 @@ pub enum Action {
     RotateOperator {
         /// Which.
         masternode: MasternodeId,
+        /// The key it must have until then: of two rotations under way the later one signed never loses to the earlier.
+        replaces: PublicKey,
         /// The new hot key.
         operator: PublicKey,
         /// As in registration.

@@ -94,7 +94,7 @@ export type Action =
   | { kind: 'transfer' }
   | { kind: 'register_masternode'; tier: Tier; class: Class; operator: string; payout: string }
   | { kind: 'retire_masternode'; masternode: string }
-  | { kind: 'rotate_operator'; masternode: string; operator: string }
+  | { kind: 'rotate_operator'; masternode: string; replaces: string; operator: string }
   | { kind: 'reward'; height: number };
 
 export type Tier = 'bronze' | 'silver' | 'gold';

@@ -64,6 +64,7 @@ fn action_code(error: &BlockError) -> &'static str {
         BlockError::MasternodeInactive(_) => "masternode_inactive",
         BlockError::NotTheOwner(_) => "not_the_owner",
         BlockError::OperatorInUse { .. } => "operator_in_use",
+        BlockError::OperatorReplaced { .. } => "operator_replaced",
         BlockError::OperatorProof => "operator_proof",
         BlockError::RegistryFull => "registry_full",
         BlockError::WitnessUnused => "witness",

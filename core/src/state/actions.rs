@@ -102,10 +102,13 @@ impl ActionContext<'_> {
                 Arc::make_mut(registry).put(Masternode { status: Status::Retired { unlock_at }, ..node });
                 Ok(())
             }
-            Action::RotateOperator { masternode, operator, operator_proof } => {
+            Action::RotateOperator { masternode, replaces, operator, operator_proof } => {
                 let node = *owned(registry, masternode, transaction)?;
                 if unused(Some(node.owner)) {
                     return Err(BlockError::WitnessUnused);
+                }
+                if node.operator != *replaces {
+                    return Err(BlockError::OperatorReplaced { operator: node.operator });
                 }
                 Self::operator_is_free(registry, operator)?;
                 let statement = crate::transaction::operator_statement(self.chain, &node.owner, operator);

@@ -3,6 +3,7 @@
 use crate::certificate::CertificateError;
 use crate::evidence::EvidenceError;
 use crate::hash::{MasternodeId, TxId};
+use crate::keys::PublicKey;
 use crate::time::Time;
 use crate::transaction::{OutPoint, TransactionError};
 use crate::vote::{Height, ViewNumber};
@@ -119,6 +120,12 @@ pub enum BlockError {
     OperatorInUse {
         /// Which.
         masternode: MasternodeId,
+    },
+    /// The key to be replaced is not the masternode's.
+    #[error("the masternode's operator key is {operator}, not the one to be replaced")]
+    OperatorReplaced {
+        /// Its operator key.
+        operator: PublicKey,
     },
     /// No room in the registry.
     #[error("the masternode registry is full")]

@@ -254,16 +254,17 @@ impl TransactionBuilder {
         self
     }
 
-    /// Gives a masternode, whose owner has this lock, a new operator key.
+    /// Gives a masternode, whose owner has this lock, a new operator key for the one it has.
     #[must_use]
     pub fn rotate_operator(
         mut self,
         masternode: MasternodeId,
+        replaces: PublicKey,
         owner: Lock,
         consent: OperatorConsent,
     ) -> Self {
         let OperatorConsent { operator, proof: operator_proof } = consent;
-        self.transaction.action = Action::RotateOperator { masternode, operator, operator_proof };
+        self.transaction.action = Action::RotateOperator { masternode, replaces, operator, operator_proof };
         self.consent = Some((owner.owner(), consent));
         self.acting = Some(owner);
         self

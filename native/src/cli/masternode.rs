@@ -128,7 +128,7 @@ pub(super) fn run(command: MasternodeCommand) -> Result<(), CliError> {
         MasternodeCommand::Register(command) => block_on(register(&command)),
         MasternodeCommand::Retire { online, sending, masternode } => block_on(async {
             let mut session = open(&online, &sending).await?;
-            let lock = owner_lock(&mut session, masternode).await?;
+            let (lock, _) = owned(&mut session, masternode).await?;
             let builder = sending.builder(&session.folder)?.retire_masternode(masternode, lock);
             let (about, line) =
                 (json!({ "masternode": masternode }), format!("Retiring masternode {masternode}"));
@@ -136,10 +136,12 @@ pub(super) fn run(command: MasternodeCommand) -> Result<(), CliError> {
         }),
         MasternodeCommand::Rotate { online, sending, operator, masternode } => block_on(async {
             let mut session = open(&online, &sending).await?;
-            let lock = owner_lock(&mut session, masternode).await?;
+            let (lock, replaces) = owned(&mut session, masternode).await?;
             let consent = operator.consent(&session.folder, &lock.owner())?;
-            let builder = sending.builder(&session.folder)?.rotate_operator(masternode, lock, consent);
-            let about = json!({ "masternode": masternode, "operator": consent.operator });
+            let builder = sending.builder(&session.folder)?;
+            let builder = builder.rotate_operator(masternode, replaces, lock, consent);
+            let about =
+                json!({ "masternode": masternode, "replaces": replaces, "operator": consent.operator });
             let line = format!("Masternode {masternode} gets operator {}", consent.operator);
             finish(&online, &sending, &mut session, builder, (&about, &line)).await
         }),
@@ -208,12 +210,12 @@ async fn registry(session: &mut Session) -> Result<(Registry, Proof), CliError> 
     Ok(session.node.masternodes().await?)
 }
 
-/// The lock of a masternode's owner, who must be one of the wallet's.
-async fn owner_lock(session: &mut Session, masternode: MasternodeId) -> Result<Lock, CliError> {
+/// The lock of a masternode's owner, who must be one of the wallet's, and its operator key.
+async fn owned(session: &mut Session, masternode: MasternodeId) -> Result<(Lock, PublicKey), CliError> {
     let (registry, _) = registry(session).await?;
     let node = registry.node(&masternode).ok_or(WalletError::UnknownMasternode(masternode))?;
     let lock = session.folder.state().lock(&node.owner);
-    Ok(lock.ok_or(WalletError::NotOurMasternode(masternode))?)
+    Ok((lock.ok_or(WalletError::NotOurMasternode(masternode))?, node.operator))
 }
 
 async fn status(online: &Online, masternode: Option<MasternodeId>, all: bool) -> Result<(), CliError> {

@@ -117,6 +117,8 @@ kinds! {
         "register a new one";
     NotTheOwner = -32002, "not_the_owner", "the masternode belongs to someone else", "sign with its owner's key";
     OperatorInUse = -32002, "operator_in_use", "another masternode has this operator key", "use a new key";
+    OperatorReplaced = -32002, "operator_replaced", "the masternode has another operator key than the one to be replaced",
+        "see its operator key with masternodelist, and rotate that one";
     RegistryFull = -32002, "registry_full", "there are as many masternodes as there may be", "wait";
     Refused = -32002, "refused", "the rules do not allow it now", "read the message";
 }

@@ -125,8 +125,8 @@ fn action(action: &Action) -> Value {
         Action::RetireMasternode { masternode } => {
             json!({ "kind": "retire_masternode", "masternode": masternode })
         }
-        Action::RotateOperator { masternode, operator, .. } => {
-            json!({ "kind": "rotate_operator", "masternode": masternode, "operator": operator })
+        Action::RotateOperator { masternode, replaces, operator, .. } => {
+            json!({ "kind": "rotate_operator", "masternode": masternode, "replaces": replaces, "operator": operator })
         }
         Action::Reward { height } => json!({ "kind": "reward", "height": height }),
     }

@@ -200,6 +200,7 @@ impl Workload {
         let statement = operator_statement(&chain.id, &node.owner, &operator.public_key());
         Some(Action::RotateOperator {
             masternode: node.id,
+            replaces: node.operator,
             operator: operator.public_key(),
             operator_proof: operator.sign(&statement),
         })

@@ -120,7 +120,7 @@ crate::api! {
         Transfer {},
         RegisterMasternode { tier: Tier, class: Class, operator: PublicKey, payout: String, },
         RetireMasternode { masternode: MasternodeId, },
-        RotateOperator { masternode: MasternodeId, operator: PublicKey, },
+        RotateOperator { masternode: MasternodeId, replaces: PublicKey, operator: PublicKey, },
         Reward { height: Height, },
     }
 

@@ -86,8 +86,8 @@ fn action(network: Network, action: &transaction::Action) -> Action {
             payout: address(network, payout),
         },
         Of::RetireMasternode { masternode } => Action::RetireMasternode { masternode: *masternode },
-        Of::RotateOperator { masternode, operator, .. } => {
-            Action::RotateOperator { masternode: *masternode, operator: *operator }
+        Of::RotateOperator { masternode, replaces, operator, .. } => {
+            Action::RotateOperator { masternode: *masternode, replaces: *replaces, operator: *operator }
         }
         Of::Reward { height } => Action::Reward { height: Height(*height) },
     }

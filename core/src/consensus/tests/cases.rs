@@ -71,10 +71,7 @@ fn case_4_the_prepares_of_a_quorum_must_agree_on_the_valid_view() {
     let outputs = bench.accept(right);
     // Line 30: the vote names the valid view it relies on.
     let expected = bench.vote(0, Phase::Prepare, 1, Some(right), Some(0)).data;
-    assert!(
-        signs(&outputs).last() == Some(&expected)
-            && bench.engine.state().unwrap().step == Step::Prepare
-    );
+    assert!(signs(&outputs).last() == Some(&expected) && bench.engine.state().unwrap().step == Step::Prepare);
     // Prepares that hide it do not add up with those that do not.
     let two: Vec<_> = (0..2).map(|from| bench.vote(from, Phase::Prepare, 1, Some(right), Some(0))).collect();
     bench.give(Input::Votes(two));

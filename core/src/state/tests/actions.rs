@@ -39,7 +39,7 @@ fn registration(ledger: &Ledger, at: usize, operator: u64) -> Payment {
 
 fn rotation(ledger: &Ledger, node: &Masternode, operator: u64) -> Action {
     let (operator, operator_proof) = agree(ledger, operator, &node.owner);
-    Action::RotateOperator { masternode: node.id, operator, operator_proof }
+    Action::RotateOperator { masternode: node.id, replaces: node.operator, operator, operator_proof }
 }
 
 fn genesis_node(ledger: &Ledger, number: u64) -> Masternode {
@@ -160,6 +160,21 @@ fn retiring_ends_the_vote_at_the_epoch_and_frees_the_collateral_after_the_unbond
     assert_eq!(include(&mut ledger, vec![reuse]), Ok(()), "its operator key may serve again");
 }
 
+/// Two rotations were under way, and the one signed first could be made final last: then its key voted.
+#[test]
+fn of_two_rotations_the_one_made_final_first_stands() {
+    let mut ledger = ledger();
+    let node = genesis_node(&ledger, 1);
+    let [earlier, later] = [(OTHER, 0), (OPERATOR, 1)].map(|(operator, at)| {
+        let action = rotation(&ledger, &node, operator);
+        Payment { action, also: vec![101], ..plain(&ledger, at) }.sign(&ledger.chain)
+    });
+    include(&mut ledger, vec![later]).unwrap();
+    let operator = key(OPERATOR).public_key();
+    assert_eq!(include(&mut ledger, vec![earlier]), Err(BlockError::OperatorReplaced { operator }));
+    assert_eq!(ledger.state.registry.node(&node.id).map(|node| node.operator), Some(operator));
+}
+
 #[test]
 fn rotating_takes_effect_at_the_epoch_and_needs_both_keys() {
     let mut ledger = ledger();
@@ -169,12 +184,14 @@ fn rotating_takes_effect_at_the_epoch_and_needs_both_keys() {
     // Agreed for another owner: no witness of this transaction is that owner.
     let Action::RotateOperator { operator, .. } = rotation(&ledger, &node, OTHER) else { unreachable!() };
     let (_, for_another) = agree(&ledger, OTHER, &owner(8));
-    let wrong = Action::RotateOperator { masternode: node.id, operator, operator_proof: for_another };
+    let replaces = node.operator;
+    let wrong =
+        Action::RotateOperator { masternode: node.id, replaces, operator, operator_proof: for_another };
     let found = ledger.verify(rotate(&ledger, wrong, vec![101])).map(|_| ());
     assert_eq!(found, Err(TransactionError::OperatorProof));
     // Agreed for a witness that is not the owner.
     let (_, for_payer) = agree(&ledger, OTHER, &owner(RICH));
-    let wrong = Action::RotateOperator { masternode: node.id, operator, operator_proof: for_payer };
+    let wrong = Action::RotateOperator { masternode: node.id, replaces, operator, operator_proof: for_payer };
     let signed = rotate(&ledger, wrong, vec![101]);
     assert_eq!(include(&mut ledger, vec![signed]), Err(BlockError::OperatorProof));
     let in_use = rotate(&ledger, rotation(&ledger, &node, 2), vec![101]);

@@ -172,7 +172,15 @@ impl Building<'_> {
         }
         if let Some((node, owner)) = self.active(dice) {
             let (operator, operator_proof) = agree(self.ledger, number, &node.owner);
-            self.act(Action::RotateOperator { masternode: node.id, operator, operator_proof }, owner);
+            self.act(
+                Action::RotateOperator {
+                    masternode: node.id,
+                    replaces: node.operator,
+                    operator,
+                    operator_proof,
+                },
+                owner,
+            );
         }
     }
 

@@ -172,7 +172,7 @@ fn masternode_transactions_verify() {
 
     let masternode = MasternodeId(Hash([3; 32]));
     let retired = builder().retire_masternode(masternode, owner.clone());
-    let rotated = builder().rotate_operator(masternode, owner.clone(), consent);
+    let rotated = builder().rotate_operator(masternode, key(8).public_key(), owner.clone(), consent);
     for (name, builder) in [("retire", retired), ("rotate", rotated)] {
         let by_others = builder.clone().fund(&coins, single(1).owner()).unwrap();
         assert_eq!(by_others.transaction.outputs.len(), 1, "{name}: only change");
@@ -187,7 +187,8 @@ fn masternode_transactions_verify() {
 fn an_operator_must_have_agreed() {
     let coins = [coin(1, 20_000_000_000_000, single(1))];
     let build = |consent| {
-        builder().rotate_operator(MasternodeId(Hash([3; 32])), single(3), consent).fund(&coins, stranger(1))
+        let (masternode, replaces) = (MasternodeId(Hash([3; 32])), key(8).public_key());
+        builder().rotate_operator(masternode, replaces, single(3), consent).fund(&coins, stranger(1))
     };
     let other_owner = OperatorConsent::sign(&CHAIN, &stranger(1), &key(9));
     let other_chain = OperatorConsent::sign(&ChainId(Hash([8; 32])), &single(3).owner(), &key(9));

@@ -84,6 +84,7 @@ const REFUSALS: &[Kind] = &[
     Kind::MasternodeInactive,
     Kind::NotTheOwner,
     Kind::OperatorInUse,
+    Kind::OperatorReplaced,
     Kind::RegistryFull,
     Kind::Refused,
 ];

@@ -53,7 +53,10 @@ pub(super) fn transactions() -> Vec<(&'static str, SignedTransaction)> {
         ("a higher fee", pay(60_000).fee_per_kb(12_345).fund(&rich, own)),
         ("register", builder().register_masternode(&registration).fund(&rich, own)),
         ("retire, paid by another", builder().retire_masternode(masternode, lock(4)).fund(&rich, own)),
-        ("rotate", builder().rotate_operator(masternode, lock(1), consent).fund(&rich, own)),
+        (
+            "rotate",
+            builder().rotate_operator(masternode, key(4).public_key(), lock(1), consent).fund(&rich, own),
+        ),
     ];
     let keys: Vec<_> = (1..=4).map(key).collect();
     let sign = |(name, unsigned): (&'static str, Result<_, _>)| {
