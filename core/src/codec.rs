@@ -5,11 +5,15 @@
 //! this module names bincode. Encoding: integers little-endian at full width, `bool` and `Option` one byte
 //! 0 or 1, enum variants a `u32`, sequences a `u64` count then the elements, arrays and structs bare.
 
+mod wordless;
+
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use wordless::Decoded;
 
 /// Frames larger than this are refused whatever they claim to be.
 pub const FRAME_SIZE_MAX: usize = 4 << 20;
@@ -98,11 +102,12 @@ pub fn decode_once<T: Wire>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > T::SIZE_MAX {
         return Err(CodecError::TooLarge { size: bytes.len(), size_max: T::SIZE_MAX });
     }
-    exact(bincode::serde::decode_from_slice(bytes, CONFIG.with_limit::<FRAME_SIZE_MAX>()), bytes)
+    let decoded = bincode::serde::decode_from_slice(bytes, CONFIG.with_limit::<FRAME_SIZE_MAX>());
+    exact(decoded, bytes)
 }
 
-fn exact<T>(decoded: Result<(T, usize), bincode::error::DecodeError>, bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, used) = decoded.map_err(|_| CodecError::Malformed)?;
+fn exact<T>(decoded: Result<(Decoded<T>, usize), DecodeError>, bytes: &[u8]) -> Result<T, CodecError> {
+    let (Decoded(value), used) = decoded.map_err(|_| CodecError::Malformed)?;
     if used != bytes.len() {
         return Err(CodecError::TrailingBytes(bytes.len() - used));
     }
@@ -110,7 +115,7 @@ fn exact<T>(decoded: Result<(T, usize), bincode::error::DecodeError>, bytes: &[u
 }
 
 /// bincode's limit is a type parameter: the smallest class that holds the input bounds every claimed length.
-fn decode_limited<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
+fn decode_limited<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Decoded<T>, usize), DecodeError> {
     const KIB: usize = 1 << 10;
     match bytes.len() {
         0..=KIB => bincode::serde::decode_from_slice(bytes, CONFIG.with_limit::<KIB>()),

@@ -1,10 +1,18 @@
 //! Time as data. The core never reads a clock: the driver passes `now`.
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, as read by a driver or written by a proposer in a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Time {
     /// A moment that is never reached: the deadline of a machine that waits for nothing.

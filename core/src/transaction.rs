@@ -4,6 +4,7 @@
 //! carries the coins it claims to spend, so signatures, sums and fees are checked without any state and the
 //! rules only compare the claim with the coin (`docs/adr/003-spent-coins-on-the-wire.md`).
 
+mod coin;
 mod encoded;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use crate::hash::{ChainId, Hash, MasternodeId, Owner, Tag, TxId};
 use crate::keys::{KeyError, PublicKey, SecretKey, Signature, SignedBytes, invalid_signatures};
 use crate::lock::{LockError, Witness};
 use crate::time::Time;
+pub use coin::{OutPoint, Output};
 use encoded::Encoded;
 
 /// The transaction format of this software.
@@ -24,35 +26,6 @@ pub const TRANSACTION_VERSION: u16 = 1;
 pub const SIGNED_SIZE_MIN: usize = 279;
 /// Most bytes in a memo.
 pub const MEMO_SIZE_MAX: usize = 80;
-
-/// Names a coin: the transaction that made it and the position among its outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct OutPoint {
-    /// The transaction.
-    pub txid: TxId,
-    /// Position among its outputs.
-    pub index: u32,
-}
-
-impl OutPoint {
-    /// The 36 canonical bytes: txid, then index little-endian.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; 36] {
-        let mut bytes = [0; 36];
-        bytes[..32].copy_from_slice(self.txid.as_bytes());
-        bytes[32..].copy_from_slice(&self.index.to_le_bytes());
-        bytes
-    }
-}
-
-/// A coin: an amount and who owns it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Output {
-    /// How much.
-    pub amount: Amount,
-    /// Whose.
-    pub owner: Owner,
-}
 
 /// Collateral class of a masternode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -250,7 +223,7 @@ pub enum TransactionError {
     #[error("a transaction makes at least one coin")]
     NoOutputs,
     /// The same coin twice.
-    #[error("the coin {0:?} is spent twice")]
+    #[error("the coin {0} is spent twice")]
     DuplicateInput(OutPoint),
     /// The claimed coins do not match the inputs in number.
     #[error("{spent} spent coins for {inputs} inputs")]
@@ -588,13 +561,11 @@ pub fn sign(
 ) -> SignedTransaction {
     use crate::lock::{KeySignature, Lock};
     let sighash = transaction.sighash(chain, &spent);
-    let mut witnesses: Vec<Witness> = keys
-        .iter()
-        .map(|key| Witness {
-            lock: Lock::Key(key.public_key()),
-            signatures: vec![KeySignature { key: 0, signature: key.sign(&sighash.0) }],
-        })
-        .collect();
+    let witness = |key: &SecretKey| {
+        let signatures = vec![KeySignature { key: 0, signature: key.sign(&sighash.0) }];
+        Witness { lock: Lock::Key(key.public_key()), signatures }
+    };
+    let mut witnesses: Vec<Witness> = keys.iter().map(witness).collect();
     witnesses.sort_by_key(|witness| witness.lock.owner());
     witnesses.dedup_by_key(|witness| witness.lock.owner());
     SignedTransaction { transaction, spent, witnesses }

@@ -571,6 +571,8 @@ export const ERRORS = {
   'fee_too_low': [false, 'Choose a higher fee.'],
   'memo_too_long': [false, 'Shorten the memo.'],
   'too_many_coins': [false, 'Send less, or first send your coins to yourself.'],
+  'key_in_use': [false, 'Close the other tab that votes with this key, or use that one.'],
+  'halted': [false, 'Do not start it again before those who run the network have looked at the cause.'],
   'cannot_run_here': [false, 'Use a browser that allows WebAssembly, Workers and site data here.'],
   'not_loaded': [true, 'Check your connection and reload the page.'],
   'crashing': [false, 'Reload the page. If it stays like this, please report the cause shown.'],

@@ -26,12 +26,15 @@
 
 pub mod api;
 pub mod net;
+#[cfg(feature = "light")]
 pub mod node;
-mod platform;
+pub mod platform;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tool")]
 pub mod tool;
+#[cfg(feature = "light")]
 pub mod wallet;
+#[cfg(feature = "light")]
 pub mod worker;

@@ -15,12 +15,12 @@ extern "C" {
 }
 
 /// The device's clock.
-pub(crate) fn now() -> Time {
+pub fn now() -> Time {
     Time(whole(js_sys::Date::now()))
 }
 
 /// Milliseconds that never go back; where the device slept, some browsers leave a gap out.
-pub(crate) fn monotonic_ms() -> u64 {
+pub fn monotonic_ms() -> u64 {
     whole(performance_now())
 }
 
@@ -30,25 +30,25 @@ fn whole(milliseconds: f64) -> u64 {
 }
 
 /// Random bytes of the browser.
-pub(crate) fn entropy() -> [u8; 32] {
+pub fn entropy() -> [u8; 32] {
     let mut bytes = [0; 32];
     fill_random(&mut bytes);
     bytes
 }
 
 /// A random number below `bound`, for spreading things in time; not for choices that have to be even.
-pub(crate) fn below(bound: u64) -> u64 {
+pub fn below(bound: u64) -> u64 {
     let [a, b, c, d, ..] = entropy();
     u64::from(u32::from_le_bytes([a, b, c, d])) % bound.max(1)
 }
 
 /// Waits.
-pub(crate) async fn sleep_ms(time_ms: u64) {
+pub async fn sleep_ms(time_ms: u64) {
     TimeoutFuture::new(u32::try_from(time_ms).unwrap_or(i32::MAX as u32).min(i32::MAX as u32)).await;
 }
 
 /// What a future gives, unless that takes too long.
-pub(crate) async fn within<T>(time_ms: u64, work: impl Future<Output = T>) -> Option<T> {
+pub async fn within<T>(time_ms: u64, work: impl Future<Output = T>) -> Option<T> {
     let work = core::pin::pin!(work);
     let late = sleep_ms(time_ms).boxed_local();
     match select(work, late).await {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::wasm::{Host, Module, VERIFIER, WEB};
+use crate::wasm::{Host, Module, VALIDATOR, VERIFIER, WEB};
 use crate::web;
 use crate::workspace::{Failure, Workspace};
 
@@ -31,7 +31,8 @@ pub(crate) fn test(workspace: &Workspace, payloads: Payloads) -> Result<(), Fail
     let folder = workspace.target.join("reproducible").join("some other place");
     copy(&workspace.root, &folder)?;
     let elsewhere = workspace.at(folder.clone(), folder.join("output"));
-    let modules: &[&Module] = if payloads == Payloads::All { &[&VERIFIER, &WEB] } else { &[&VERIFIER] };
+    let modules: &[&Module] =
+        if payloads == Payloads::All { &[&VERIFIER, &WEB, &VALIDATOR] } else { &[&VERIFIER] };
     for module in modules {
         let here = payload(workspace, module, &workspace.target.join("reproducible").join("here"))?;
         let there = payload(&elsewhere, module, &folder.join("there"))?;

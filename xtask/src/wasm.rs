@@ -30,6 +30,10 @@ const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_back
 /// The same with the line-JSON tools, for tests under Node.
 const TOOLS: Module = Module { features: &["tool"], ..WEB };
 
+/// The full validator.
+pub(crate) const VALIDATOR: Module =
+    Module { package: "timecoin-validator", features: &[], profile: "wasm", flags: COMPACT };
+
 /// The check of receipts alone: small before fast.
 pub(crate) const VERIFIER: Module =
     Module { package: "timecoin-verifier", features: &[], profile: "verifier", flags: COMPACT };

@@ -17,11 +17,11 @@ use sha2::{Digest, Sha256};
 
 use crate::browsers::{self, node_modules};
 use crate::setup;
-use crate::wasm::{Host, Module, VERIFIER, WEB};
+use crate::wasm::{Host, Module, VALIDATOR, VERIFIER, WEB};
 use crate::workspace::{Failure, Workspace, run, test_files};
 
 /// The modules of the package, by the name of their facts in `build.ts`.
-const MODULES: &[(&str, &Module)] = &[("NODE", &WEB), ("VERIFIER", &VERIFIER)];
+const MODULES: &[(&str, &Module)] = &[("NODE", &WEB), ("VALIDATOR", &VALIDATOR), ("VERIFIER", &VERIFIER)];
 
 /// Folders whose content is made, not written.
 const MADE: &[&str] = &["dist", "dist-fixture", "generated", "node_modules", "target"];

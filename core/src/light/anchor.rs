@@ -31,7 +31,7 @@ pub enum AnchorError {
         limit_ms: u64,
     },
     /// Ahead of this clock by more than the drift allowed.
-    #[error("the checkpoint is of {time:?}, ahead of {now:?}: check this device's clock")]
+    #[error("the checkpoint is of {time}, ahead of {now}: check this device's clock")]
     FromFuture {
         /// Time of the checkpoint.
         time: Time,

@@ -19,7 +19,7 @@ pub enum LightError {
         limit_ms: u64,
     },
     /// The header's time is ahead of this clock by more than the drift allowed.
-    #[error("header time {time:?} is too far ahead of {now:?}: check this device's clock")]
+    #[error("header time {time} is too far ahead of {now}: check this device's clock")]
     FromFuture {
         /// The header's time.
         time: Time,
@@ -43,7 +43,7 @@ pub enum LightError {
         found: Height,
     },
     /// Not later than the trusted header.
-    #[error("time {found:?} is not after the trusted {trusted:?}")]
+    #[error("time {found} is not after the trusted {trusted}")]
     TimeNotAfter {
         /// Time of the trusted header.
         trusted: Time,

@@ -15,7 +15,7 @@ use super::tree::TreeError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// Header time too early after the parent's.
-    #[error("header time {time:?} is before {earliest:?}")]
+    #[error("header time {time} is before {earliest}")]
     TooEarly {
         /// The header's time.
         time: Time,
@@ -71,7 +71,7 @@ pub enum BlockError {
         error: Box<BlockError>,
     },
     /// A transaction is past its expiry, or sets it too far ahead.
-    #[error("transaction {txid} expires at {expires_at:?}, outside what time {time:?} allows")]
+    #[error("transaction {txid} expires at {expires_at}, outside what time {time} allows")]
     Expiry {
         /// Which transaction.
         txid: TxId,
@@ -81,10 +81,10 @@ pub enum BlockError {
         time: Time,
     },
     /// The same coin is spent twice in the block, or was never made.
-    #[error("coin {0:?} is not there to spend")]
+    #[error("coin {0} is not there to spend")]
     CoinSpent(OutPoint),
     /// The coin is not what the transaction claims.
-    #[error("coin {0:?} is not as claimed")]
+    #[error("coin {0} is not as claimed")]
     CoinMismatch(OutPoint),
     /// The coin is not in the state.
     #[error(transparent)]

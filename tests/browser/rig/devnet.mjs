@@ -74,6 +74,14 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
       const { txid, hex } = await command("wallet", "sign", ...place, file);
       return { txid, hex };
     },
+    /** The seed of a node's operator key, in hexadecimal. */
+    operatorKey: async (at) => (await readFile(join(folder, `node-${at}`, "operator.key"), "utf8")).trim(),
+    /** Ends one node for good, without a word. */
+    kill(at) {
+      const pid = new RegExp(`:${port + at}\\b.*process (\\d+)`).exec(running.output)?.[1];
+      if (pid === undefined) throw new Error(`no process of node ${at} in:\n${running.output}`);
+      process.kill(Number(pid), "SIGKILL");
+    },
     /** Ends all nodes; `begin` starts them again where they were. */
     pause: () => end(running),
     begin,

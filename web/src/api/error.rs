@@ -101,6 +101,9 @@ codes! {
     FeeTooLow "fee_too_low", false, "Choose a higher fee.";
     MemoTooLong "memo_too_long", false, "Shorten the memo.";
     TooManyCoins "too_many_coins", false, "Send less, or first send your coins to yourself.";
+    // Of a validator.
+    KeyInUse "key_in_use", false, "Close the other tab that votes with this key, or use that one.";
+    Halted "halted", false, "Do not start it again before those who run the network have looked at the cause.";
     // Of the page.
     CannotRun "cannot_run_here", false, "Use a browser that allows WebAssembly, Workers and site data here.";
     NotLoaded "not_loaded", true, "Check your connection and reload the page.";
@@ -194,7 +197,8 @@ impl From<StoreError> for ApiError {
 }
 
 /// A message of the code below, as a sentence.
-pub(crate) fn sentence(error: &impl fmt::Display) -> String {
+#[must_use]
+pub fn sentence(error: &impl fmt::Display) -> String {
     let mut text = error.to_string();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -15,12 +15,18 @@ use timecoin_core::vote::{Height, ViewNumber};
 use super::{ApiError, Code};
 
 /// Reads parameters.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+///
+/// # Errors
+/// If they are not these.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     json::read(text).map_err(|error| ApiError::new(Code::BadRequest, format!("The parameters: {error}.")))
 }
 
 /// Writes an answer.
-pub(crate) fn write<T: Serialize>(answer: &T) -> Result<String, ApiError> {
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn write<T: Serialize>(answer: &T) -> Result<String, ApiError> {
     serde_json::to_string(answer).map_err(|error| ApiError::new(Code::Internal, error.to_string()))
 }
 

@@ -13,7 +13,7 @@
 
 mod dial;
 mod session;
-mod socket;
+pub mod socket;
 mod source;
 
 use std::cell::{Cell, RefCell};

@@ -27,7 +27,7 @@ const WAITING_MAX: u32 = 4 << 20;
 
 /// Why there is no session, or no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SocketError {
+pub enum SocketError {
     /// The browser does not open such a URL from this page.
     #[error("this page may not open that address")]
     Refused,
@@ -52,20 +52,23 @@ pub(super) enum SocketError {
 }
 
 /// An open socket after its handshake.
-pub(super) struct Channel {
-    pub(super) sender: Sender,
-    pub(super) receiver: Receiver,
-    pub(super) info: PeerInfo,
+pub struct Channel {
+    /// Frames out.
+    pub sender: Sender,
+    /// Frames in.
+    pub receiver: Receiver,
+    /// Who is there.
+    pub info: PeerInfo,
 }
 
 /// The sending half.
-pub(super) struct Sender {
+pub struct Sender {
     socket: web_sys::WebSocket,
     sealer: RefCell<Option<Sealer>>,
 }
 
 /// The receiving half. Dropping it closes the socket.
-pub(super) struct Receiver {
+pub struct Receiver {
     socket: WebSocket,
     opener: Option<Opener>,
     /// Alive as long as messages may come.
@@ -118,7 +121,10 @@ fn length(value: &JsValue) -> u32 {
 
 impl Channel {
     /// Dials, and shakes hands.
-    pub(super) async fn dial(url: &str, identity: &SecretKey, node: LocalNode) -> Result<Self, SocketError> {
+    ///
+    /// # Errors
+    /// If there is no peer of this chain and version, or not in time.
+    pub async fn dial(url: &str, identity: &SecretKey, node: LocalNode) -> Result<Self, SocketError> {
         within(HANDSHAKE_MS, connect(url, identity, node)).await.ok_or(SocketError::Timeout)?
     }
 }
@@ -150,7 +156,10 @@ impl Sender {
     }
 
     /// Sends a frame.
-    pub(super) fn send(&self, frame: &[u8]) -> Result<(), SocketError> {
+    ///
+    /// # Errors
+    /// If the socket is closed, or the peer reads too slowly.
+    pub fn send(&self, frame: &[u8]) -> Result<(), SocketError> {
         // A closing socket keeps what it is given, and sends nothing.
         if self.socket.ready_state() != web_sys::WebSocket::OPEN {
             return Err(SocketError::Failed);
@@ -165,7 +174,7 @@ impl Sender {
     }
 
     /// Closes the socket; the receiving half hears of it.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         let _ = self.socket.close();
     }
 }
@@ -180,7 +189,10 @@ impl Receiver {
     }
 
     /// The next frame.
-    pub(super) async fn next(&mut self) -> Result<Vec<u8>, SocketError> {
+    ///
+    /// # Errors
+    /// When there will be none.
+    pub async fn next(&mut self) -> Result<Vec<u8>, SocketError> {
         let message = self.next_plain().await?;
         let opener = self.opener.as_mut().ok_or(SocketError::Session)?;
         opener.open(&message).map_err(|_| SocketError::Session)

@@ -63,13 +63,13 @@ use view::{Leaf, Top, View};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
     /// A coin to insert is already there.
-    #[error("coin {0:?} is already in the tree")]
+    #[error("coin {0} is already in the tree")]
     AlreadyPresent(OutPoint),
     /// A coin to remove is not there, or not its owner's.
-    #[error("coin {0:?} is not in the tree")]
+    #[error("coin {0} is not in the tree")]
     NotPresent(OutPoint),
     /// A coin to remove has another amount.
-    #[error("coin {0:?} has another amount")]
+    #[error("coin {0} has another amount")]
     WrongOutput(OutPoint),
     /// Amounts add up to the supply limit or beyond.
     #[error("amounts reach the supply limit")]

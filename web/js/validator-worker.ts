@@ -1,0 +1,97 @@
+/**
+ * The Worker of a validator. It holds the Web Lock of its operator key for as long as it lives: no other tab of this origin
+ * signs with that key, and a Worker that is ended gives the lock up with its last transaction.
+ */
+
+import init, { operatorOf, Validator } from './generated/timecoin_validator.js';
+import type { Code } from './api.js';
+import type { FromValidator, ToValidator, ValidatorStart, ValidatorStatus } from './validator.js';
+
+/** The page is told of changes so often. */
+const STATUS_MS = 200;
+
+let validator: Validator | null = null;
+/** The words of a panic, said before the trap. */
+let panicked: string | null = null;
+let over = false;
+
+function post(message: FromValidator): void {
+  if (!over) self.postMessage(message);
+}
+
+/** This Worker is of no more use. `final`: another one would not be, either. */
+function dead(code: Code, message: string, final: boolean): void {
+  if (over) return;
+  post({ t: 'dead', code, message, final });
+  over = true;
+  close();
+}
+
+function words(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function trapped(thrown: unknown): void {
+  dead('crashing', panicked ?? words(thrown), false);
+}
+
+async function start({ options, wasm }: ValidatorStart): Promise<void> {
+  try {
+    await init({ module_or_path: wasm ?? new URL('./timecoin_validator_bg.wasm', import.meta.url) });
+  } catch (thrown) {
+    return dead('not_loaded', `The validator could not be loaded: ${words(thrown)}.`, false);
+  }
+  let operator: string;
+  try {
+    operator = operatorOf(options.operator_key);
+  } catch (thrown) {
+    return dead('bad_request', words(thrown), true);
+  }
+  await navigator.locks.request(`timecoin operator ${operator}`, { ifAvailable: true }, (lock) => {
+    if (lock === null) return dead('key_in_use', 'Another tab of this browser votes with this key.', true);
+    return run(JSON.stringify(options), operator);
+  });
+}
+
+/** Runs to the end: the lock is held until then. */
+async function run(options: string, operator: string): Promise<void> {
+  try {
+    validator = new Validator(options, (why: string) => (panicked = why));
+  } catch (thrown) {
+    return typeof thrown === 'string' ? dead('bad_request', thrown, true) : trapped(thrown);
+  }
+  post({ t: 'operator', operator });
+  for (let last = ''; !over; await new Promise((resolve) => setTimeout(resolve, STATUS_MS))) {
+    const text = validator.status();
+    if (text === last) continue;
+    last = text;
+    const status = JSON.parse(text) as ValidatorStatus;
+    post({ t: 'status', status });
+    if (status.stage.kind === 'stopped') return dead('closed', 'The validator was stopped.', true);
+    // Another Worker finds a store as it finds it; a halted node must not go on.
+    if (status.stage.kind === 'failed') return dead(status.stage.code, status.stage.message, status.stage.code === 'halted');
+  }
+}
+
+self.addEventListener('error', (event) => {
+  event.preventDefault();
+  trapped(event.error ?? event.message);
+});
+self.addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  trapped(event.reason);
+});
+self.addEventListener('message', ({ data }: MessageEvent<ToValidator>) => {
+  switch (data.t) {
+    case 'start':
+      void start(data);
+      break;
+    case 'ping':
+      post({ t: 'pong' });
+      break;
+    case 'stop':
+      if (validator === null) dead('closed', 'The validator was stopped.', true);
+      else validator.stop();
+      break;
+  }
+});

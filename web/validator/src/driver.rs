@@ -1,0 +1,354 @@
+//! Owns the node and its store: events in, steps, effects out, one timer. One thread does all of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::future::{Either, select};
+use serde::Deserialize;
+use timecoin_core::codec::encode;
+use timecoin_core::driver::{self, DriverError};
+use timecoin_core::json;
+use timecoin_core::keys::{PublicKey, SecretKey};
+use timecoin_core::mempool::MempoolLimits;
+use timecoin_core::message::Message;
+use timecoin_core::node::{
+    Chain, DiscoveryConfig, Effect, Event, Gate, Job, Node, NodeConfig, Notice, Offence, Parting,
+    PlanContext, Serve, open, plan,
+};
+use timecoin_core::peer::handshake::PeerId;
+use timecoin_core::peer::record::AddressPolicy;
+use timecoin_core::spec::ChainSpec;
+use timecoin_core::time::Time;
+use timecoin_web::api::Code;
+use timecoin_web::api::error::sentence;
+use timecoin_web::platform::{entropy, now, sleep_ms};
+use timecoin_web::store::{IndexedDbStore, StoreError};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::links::{Inputs, Links};
+use crate::operator_key;
+use crate::status::{Stage, Status};
+
+/// The clock is compared with the deadline at least this often: a device that slept wakes to the right time.
+const SLEEP_MAX_MS: u64 = 1_000;
+/// A deadline missed by more than this means that the page did not run.
+const GAP_MS: u64 = 1_000;
+/// After a gap, input is taken for this long before the timer is looked at.
+const GRACE_MS: u64 = 100;
+/// Sessions that the node opens.
+const OUTBOUND_MAX: usize = 8;
+/// Answers made for peers at once; who asks beyond that asks again,
+const SERVING_MAX: usize = 8;
+/// after this long.
+const RETRY_AFTER_MS: u32 = 100;
+
+/// What the driver takes.
+pub(crate) enum Input {
+    /// Of the network.
+    Event(Box<Event>),
+    /// The page wants it to end.
+    Stop,
+}
+
+/// What the page gives, as JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// The chain spec file.
+    spec: String,
+    /// URLs of peers.
+    peers: Vec<String>,
+    /// The seed of the operator key, in hexadecimal.
+    operator_key: String,
+    /// That the key was made for this store and has never signed.
+    unused: bool,
+    /// Name of the database; by the chain and the key where none is given.
+    store: Option<String>,
+    /// Whether the page may open `ws:` addresses that strangers name.
+    allow_insecure: bool,
+}
+
+/// Why the driver ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("stopped as asked")]
+    Stopped,
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Driver(#[from] DriverError<StoreError>),
+    #[error("the node stopped itself: {0}")]
+    Halted(&'static str),
+}
+
+impl End {
+    fn stage(&self) -> Stage {
+        let code = match self {
+            Self::Stopped => return Stage::Stopped,
+            Self::Store(error) | Self::Driver(DriverError::Store(error)) => error.api_code(),
+            Self::Driver(DriverError::Tree(_) | DriverError::Restore(_)) => Code::StoreDamaged,
+            Self::Halted(_) => Code::Halted,
+        };
+        Stage::Failed { code: code.code(), message: sentence(self) }
+    }
+}
+
+/// A validator that has not begun.
+pub(crate) struct Driver {
+    chain: Arc<Chain>,
+    operator: SecretKey,
+    unused: bool,
+    name: String,
+    bootstrap: Vec<String>,
+    policy: AddressPolicy,
+    inputs: Inputs,
+    status: Rc<RefCell<Status>>,
+}
+
+impl Driver {
+    /// Reads the options.
+    pub(crate) fn new(options: &str, inputs: Inputs, status: Rc<RefCell<Status>>) -> Result<Self, String> {
+        let options: Options = json::read(options).map_err(|error| format!("The options: {error}."))?;
+        let operator = operator_key(&options.operator_key)?;
+        let spec = ChainSpec::from_json(&options.spec)
+            .map_err(|error| format!("The chain spec cannot be used: {error}."))?;
+        let chain = Arc::new(Chain::new(spec));
+        let policy = AddressPolicy { allow_private: false, allow_insecure: options.allow_insecure };
+        let named = chain.spec.bootstrap.iter().filter(|url| policy.allows(url) || options.allow_insecure);
+        let mut bootstrap = options.peers;
+        bootstrap.extend(named.cloned());
+        let name = options
+            .store
+            .unwrap_or_else(|| format!("timecoin-validator-{}-{}", chain.id, operator.public_key()));
+        let unused = options.unused;
+        Ok(Self { chain, operator, unused, name, bootstrap, policy, inputs, status })
+    }
+
+    /// Runs until it is stopped, or cannot go on.
+    pub(crate) async fn run(self, waiting: UnboundedReceiver<Input>) {
+        let status = Rc::clone(&self.status);
+        let Err(end) = self.work(waiting).await;
+        status.borrow_mut().stage = end.stage();
+    }
+
+    async fn work(self, waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
+        let store = Rc::new(IndexedDbStore::open(self.name).await?);
+        let identity = SecretKey::from_seed(&entropy());
+        let operator = self.operator.public_key();
+        let config = NodeConfig {
+            chain: Arc::clone(&self.chain),
+            operator: Some(self.operator),
+            mempool: MempoolLimits::default(),
+            discovery: Some(DiscoveryConfig {
+                own: identity.public_key(),
+                record: None,
+                bootstrap: self.bootstrap,
+                policy: self.policy,
+                outbound_max: OUTBOUND_MAX,
+                seed: entropy(),
+            }),
+        };
+        let clock = Clock::default();
+        let (node, effects) = driver::restore(config, &*store, self.unused, clock.now()).await?;
+        let links = Links::new(self.chain.id, identity, self.inputs);
+        links.set_height(node.state().height().0);
+        let mut running = Running {
+            context: Arc::clone(node.context()),
+            node,
+            operator,
+            store,
+            links,
+            gate: Gate::default(),
+            serving: Rc::default(),
+            status: self.status,
+            waiting,
+            clock,
+        };
+        let outcome = running.run(effects).await;
+        running.links.stop();
+        outcome
+    }
+}
+
+/// Time that never decreases: where the device's clock is set back, it stands until that has caught up.
+#[derive(Default)]
+struct Clock(Cell<Time>);
+
+impl Clock {
+    fn now(&self) -> Time {
+        self.0.set(self.0.get().max(now()));
+        self.0.get()
+    }
+}
+
+/// A validator that runs.
+struct Running {
+    node: Node,
+    /// What events are checked against.
+    context: Arc<PlanContext>,
+    operator: PublicKey,
+    store: Rc<IndexedDbStore>,
+    links: Rc<Links>,
+    gate: Gate,
+    serving: Rc<Cell<usize>>,
+    status: Rc<RefCell<Status>>,
+    waiting: UnboundedReceiver<Input>,
+    clock: Clock,
+}
+
+impl Running {
+    async fn run(&mut self, first: Vec<Effect>) -> Result<core::convert::Infallible, End> {
+        self.perform(first)?;
+        self.status.borrow_mut().stage = Stage::Running;
+        loop {
+            self.turn().await?;
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        let mut status = self.status.borrow_mut();
+        status.show(&self.node, &self.operator);
+        status.peers = self.links.count();
+    }
+
+    async fn turn(&mut self) -> Result<(), End> {
+        let (deadline, now) = (self.node.deadline(), self.clock.now());
+        if deadline <= now {
+            self.drain(now.since(deadline) > GAP_MS && deadline > Time(0), now).await?;
+            if self.node.deadline() <= self.clock.now() {
+                self.step(Job::Tick).await?;
+            }
+            // Sockets and stores get their turn, also when the deadline is always over.
+            sleep_ms(0).await;
+            return Ok(());
+        }
+        let sleep = deadline.since(now).min(SLEEP_MAX_MS);
+        match select(self.waiting.next(), core::pin::pin!(sleep_ms(sleep))).await {
+            Either::Left((Some(input), _)) => self.take(input).await,
+            Either::Left((None, _)) => Err(End::Stopped),
+            Either::Right(_) => Ok(()),
+        }
+    }
+
+    /// Takes the input that is already here before a timer is looked at; after a gap, also what arrives within a moment,
+    /// because everything in transit is older than the timer.
+    async fn drain(&mut self, after_gap: bool, now: Time) -> Result<(), End> {
+        let until = now.plus(if after_gap { GRACE_MS } else { 0 });
+        loop {
+            match self.waiting.try_recv() {
+                Ok(input) => self.take(input).await?,
+                Err(_) if self.clock.now() < until => sleep_ms(1).await,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    async fn take(&mut self, input: Input) -> Result<(), End> {
+        let Input::Event(event) = input else { return Err(End::Stopped) };
+        if let Event::Frame(_, frame) = &*event {
+            self.links.taken(frame.len());
+        }
+        match open(*event) {
+            Ok(event) => self.admit(event).await,
+            Err((peer, offence)) => self.report(peer, offence),
+        }
+    }
+
+    async fn admit(&mut self, event: Event) -> Result<(), End> {
+        let mut effects = Vec::new();
+        let admitted = self.gate.admit(event, self.clock.now(), &mut effects);
+        self.perform(effects)?;
+        let Some(event) = admitted else { return Ok(()) };
+        match plan(&self.context, event) {
+            Ok(Some(job)) => self.step(job).await,
+            Ok(None) => Ok(()),
+            Err((peer, offence)) => self.report(peer, offence),
+        }
+    }
+
+    fn report(&mut self, peer: PeerId, offence: Offence) -> Result<(), End> {
+        let mut effects = Vec::new();
+        self.gate.report(peer, offence, self.clock.now(), &mut effects);
+        self.perform(effects)
+    }
+
+    async fn step(&mut self, job: Job) -> Result<(), End> {
+        let effects = driver::step(&mut self.node, &*self.store, job, self.clock.now()).await?;
+        self.perform(effects)
+    }
+
+    /// Performs effects in order, and what follows from them at the gate. The last one may be that the node must stop.
+    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), End> {
+        let mut effects = VecDeque::from(effects);
+        let mut halting = "see the console";
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Send(peers, frame) => peers.iter().for_each(|peer| self.links.send(peer, &frame)),
+                Effect::Serve(peer, question) => self.serve(peer, question),
+                Effect::Dial(dial) => self.links.dial(dial),
+                Effect::Offence(peer, offence) => {
+                    let mut more = Vec::new();
+                    self.gate.report(peer, offence, self.clock.now(), &mut more);
+                    effects.extend(more);
+                }
+                Effect::Close(peer, parting) => {
+                    if let Parting::Banned { until } = parting {
+                        self.links.ban(peer, until);
+                    }
+                    self.links.close(&peer);
+                }
+                Effect::Notice(Notice::Fork { .. }) => {
+                    halting = "one height has two conflicting certificates; both are kept in the store";
+                }
+                Effect::Notice(Notice::InvalidDecision { .. }) => {
+                    halting = "a quorum committed a block that breaks the rules";
+                }
+                Effect::Notice(notice) => self.notice(&notice),
+                Effect::Context(context) => self.context = context,
+                Effect::State(state) => self.links.set_height(state.height().0),
+                Effect::Halt => return Err(End::Halted(halting)),
+            }
+        }
+        Ok(())
+    }
+
+    fn notice(&self, notice: &Notice) {
+        let mut status = self.status.borrow_mut();
+        match notice {
+            Notice::Signed(..) => {
+                status.votes_signed += 1;
+                status.last_vote_at = Some(self.clock.now());
+            }
+            Notice::Finalized { block, certificate, .. } => {
+                status.finalized(block, certificate, &self.node, &self.operator);
+            }
+            _ => {}
+        }
+    }
+
+    fn serve(&self, peer: PeerId, question: Serve) {
+        if self.serving.get() >= SERVING_MAX {
+            if let Some(request) = question.request() {
+                let busy = Message::Busy { request, retry_after_ms: RETRY_AFTER_MS };
+                self.links.send(&peer, &encode(&busy));
+            }
+            return;
+        }
+        let (store, links, serving) =
+            (Rc::clone(&self.store), Rc::clone(&self.links), Rc::clone(&self.serving));
+        let state = Arc::clone(self.node.state());
+        serving.set(serving.get() + 1);
+        spawn_local(async move {
+            // A store that cannot answer a peer fails the node at its next step.
+            if let Ok(Some(message)) = driver::serve(&*store, || Arc::clone(&state), question).await {
+                links.send(&peer, &encode(&message));
+            }
+            serving.set(serving.get() - 1);
+        });
+    }
+}

@@ -1,0 +1,85 @@
+//! A full validator in a page's Worker: the core's node over the browser's store and sockets.
+//!
+//! | module | what |
+//! |---|---|
+//! | `driver` | owns the node: events in, steps, effects out, one timer |
+//! | `links` | sessions with peers |
+//! | `status` | what the page is shown |
+//!
+//! Every verdict, vote and timer is the core's, as in the native node. Invariants of this driver: one Worker runs it for an
+//! operator key (its JavaScript holds a Web Lock named after the key); what a step writes is complete in IndexedDB, with
+//! strict durability where the core asks for it, before any of its effects is visible; a store that fails ends the node.
+
+mod driver;
+mod links;
+mod status;
+
+use std::cell::RefCell;
+use std::panic;
+use std::rc::Rc;
+
+use js_sys::Function;
+use timecoin_core::hash::from_hex;
+use timecoin_core::keys::SecretKey;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::spawn_local;
+
+use driver::{Driver, Input};
+use links::Inputs;
+use status::Status;
+
+/// The public half of an operator key, both in hexadecimal; the Web Lock is named after it.
+///
+/// # Errors
+/// A text, where the key is not 64 hexadecimal digits.
+#[wasm_bindgen(js_name = operatorOf)]
+pub fn operator_of(key: &str) -> Result<String, JsValue> {
+    let key = operator_key(key).map_err(|text| JsValue::from_str(&text))?;
+    Ok(key.public_key().to_string())
+}
+
+fn operator_key(text: &str) -> Result<SecretKey, String> {
+    // The text is a secret: the error says nothing of it.
+    let seed = from_hex(text).map_err(|_| "The operator key must be 64 hexadecimal digits.".to_owned())?;
+    Ok(SecretKey::from_seed(&seed))
+}
+
+/// A validator that runs in this Worker.
+#[wasm_bindgen]
+pub struct Validator {
+    inputs: Inputs,
+    status: Rc<RefCell<Status>>,
+}
+
+#[wasm_bindgen]
+impl Validator {
+    /// Starts a validator with options as JSON; what becomes of it, its status says. `on_panic` hears why the module is
+    /// about to trap.
+    ///
+    /// # Errors
+    /// A text, where the options are of no use.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &str, on_panic: Function) -> Result<Validator, JsValue> {
+        panic::set_hook(Box::new(move |panic| {
+            let _ = on_panic.call1(&JsValue::NULL, &JsValue::from_str(&panic.to_string()));
+        }));
+        let (inputs, waiting) = Inputs::new();
+        let status = Rc::new(RefCell::new(Status::default()));
+        let driver = Driver::new(options, inputs.clone(), Rc::clone(&status));
+        let driver = driver.map_err(|text| JsValue::from_str(&text))?;
+        spawn_local(driver.run(waiting));
+        Ok(Self { inputs, status })
+    }
+
+    /// The status as JSON.
+    #[must_use]
+    pub fn status(&self) -> String {
+        serde_json::to_string(&*self.status.borrow()).unwrap_or_default()
+    }
+
+    /// Ends sessions and the node; what it has signed is on disk already.
+    pub fn stop(&self) {
+        self.inputs.give(Input::Stop);
+    }
+}
