@@ -116,12 +116,23 @@ export class Client {
     });
   }
 
-  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], keep: 'latest' | 'all'): AsyncIterable<Topics[T]['news']> {
+  /** News of a topic; with `filter`, for each reader those alone that it lets pass. */
+  subscribe<T extends keyof Topics>(
+    topic: T,
+    params: Topics[T]['params'],
+    keep: 'latest' | 'all',
+    filter: () => (news: Topics[T]['news']) => boolean = () => () => true,
+  ): AsyncIterable<Topics[T]['news']> {
     type News = Topics[T]['news'];
     return stream<News>(keep, ({ push, end }) => {
+      const passes = filter();
+      const read = (text: string): void => {
+        const news = JSON.parse(text) as News;
+        if (passes(news)) push(news);
+      };
       const id = this.#next++;
       const request = { t: 'open', id, topic, params: JSON.stringify(params) } as const;
-      const subscription: Subscription = { kind: 'subscription', request, push: (text) => push(JSON.parse(text) as News), end };
+      const subscription: Subscription = { kind: 'subscription', request, push: read, end };
       const own = topic === 'state' ? (push as (state: State) => void) : null;
       if (own !== null) {
         this.#states.add(own);
