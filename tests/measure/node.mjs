@@ -4,6 +4,7 @@
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { launch, until } from "../browser/rig/browsers.mjs";
 import { startDevnet } from "../browser/rig/devnet.mjs";
@@ -16,6 +17,8 @@ const REPLACED = [0, 1, 5];
 const EPOCHS = 700;
 const HEIGHT = 1_000_000;
 const TURNS = 50;
+/** A browser is busy with itself for so long when it starts, and longer with a profile that it had before. */
+const SETTLED_MS = 2_500;
 
 /** The figures: `{ name, what, value, unit, gate, beside }`. */
 export async function node() {
@@ -68,6 +71,7 @@ async function starts() {
 /** Starts a node in a new page; milliseconds from the import on. */
 async function start(browser, server, options, address = null) {
   const page = await browser.open(`${server.url}/blank.html`);
+  await sleep(SETTLED_MS);
   await page.evaluate(begin, options, address);
   const took = await until(page, () => window.took ?? (window.failure === undefined ? null : { failure: window.failure }));
   if (took.failure !== undefined) throw new Error(took.failure);
@@ -186,6 +190,6 @@ async function sessionOf(peer, number) {
   for (;;) {
     const session = peer.sessions()[number - 1];
     if (session !== undefined) return session;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
 }
