@@ -13,10 +13,11 @@ import { stream } from './stream.js';
 
 /** The Worker is asked for a sign of life so often, */
 const PING_MS = 1_000;
-/** and is replaced when so many went unanswered. */
-const PINGS_MAX = 5;
+/** and is replaced when so many went unanswered. On a busy machine it may be late, and to end it in the middle of its work
+ * costs more than to wait. */
+const PINGS_MAX = 12;
 /** A Worker that lives no longer than this failed at once; */
-const SHORT_MS = 10_000;
+const SHORT_MS = 20_000;
 /** after so many of them in a row there is no further one. */
 const SHORT_MAX = 5;
 const RETRY_FIRST_MS = 250;

@@ -121,7 +121,8 @@ fn a_payment_is_handed_over_once_while_it_is_sent() {
         world.wallet.refresh(&client).await
     };
     let (sent, refreshed) = block_on(join(world.wallet.send(&client, &pay, [0; 16]), refresh));
-    (sent.unwrap(), refreshed.unwrap());
+    sent.unwrap();
+    refreshed.unwrap();
     assert_eq!(node.taken.borrow().len(), 1);
 }
 
