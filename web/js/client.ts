@@ -13,10 +13,11 @@ import { stream } from './stream.js';
 
 /** The Worker is asked for a sign of life so often, */
 const PING_MS = 1_000;
-/** and is replaced when so many went unanswered. */
-const PINGS_MAX = 5;
+/** and is replaced when so many went unanswered. On a busy machine it may be late, and to end it in the middle of its work
+ * costs more than to wait. */
+const PINGS_MAX = 12;
 /** A Worker that lives no longer than this failed at once; */
-const SHORT_MS = 10_000;
+const SHORT_MS = 20_000;
 /** after so many of them in a row there is no further one. */
 const SHORT_MAX = 5;
 const RETRY_FIRST_MS = 250;
@@ -116,12 +117,23 @@ export class Client {
     });
   }
 
-  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], keep: 'latest' | 'all'): AsyncIterable<Topics[T]['news']> {
+  /** News of a topic; with `filter`, for each reader those alone that it lets pass. */
+  subscribe<T extends keyof Topics>(
+    topic: T,
+    params: Topics[T]['params'],
+    keep: 'latest' | 'all',
+    filter: () => (news: Topics[T]['news']) => boolean = () => () => true,
+  ): AsyncIterable<Topics[T]['news']> {
     type News = Topics[T]['news'];
     return stream<News>(keep, ({ push, end }) => {
+      const passes = filter();
+      const read = (text: string): void => {
+        const news = JSON.parse(text) as News;
+        if (passes(news)) push(news);
+      };
       const id = this.#next++;
       const request = { t: 'open', id, topic, params: JSON.stringify(params) } as const;
-      const subscription: Subscription = { kind: 'subscription', request, push: (text) => push(JSON.parse(text) as News), end };
+      const subscription: Subscription = { kind: 'subscription', request, push: read, end };
       const own = topic === 'state' ? (push as (state: State) => void) : null;
       if (own !== null) {
         this.#states.add(own);

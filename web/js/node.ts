@@ -86,7 +86,7 @@ export interface LightNode {
 export function lightNode(client: Client, build: BuildInfo): LightNode {
   return {
     state: () => client.subscribe('state', {}, 'latest'),
-    heads: () => client.subscribe('heads', {}, 'latest'),
+    heads: () => client.subscribe('heads', {}, 'latest', rising),
     head: () => client.call('head', {}),
     balance: (address) => client.call('balance', { address }),
     coins: (address) => client.call('coins', { address }),
@@ -95,8 +95,8 @@ export function lightNode(client: Client, build: BuildInfo): LightNode {
     masternodes: () => client.call('masternodes', {}),
     submit: (hex) => client.call('submit', { hex }),
     waitFinal: (txid, { timeout_ms, signal } = {}) => client.call('wait_final', { txid, ...(timeout_ms === undefined ? {} : { timeout_ms }) }, signal),
-    phases: (txid) => unrepeated(client.subscribe('phases', { txid }, 'all'), ({ phase, verified }) => `${phase} ${verified}`),
-    evidence: () => unrepeated(client.subscribe('evidence', {}, 'all'), ({ at, peer, kind }) => `${at} ${peer} ${kind}`),
+    phases: (txid) => client.subscribe('phases', { txid }, 'all', () => unread(({ phase, verified }) => `${phase} ${verified}`)),
+    evidence: () => client.subscribe('evidence', {}, 'all', () => unread(({ at, peer, kind }) => `${at} ${peer} ${kind}`)),
     peers: () => client.subscribe('peers', {}, 'latest'),
     async receipt(txid) {
       const { json, text, hex } = await client.call('receipt', { txid });
@@ -113,12 +113,21 @@ export function lightNode(client: Client, build: BuildInfo): LightNode {
   };
 }
 
-/** A node that took over from another one begins with what is known: what was read already is left out. */
-async function* unrepeated<T>(news: AsyncIterable<T>, name: (item: T) => string): AsyncIterable<T> {
+// A node that took over from another one begins with what it knows: what was read already is left out.
+
+function unread<T>(name: (item: T) => string): (item: T) => boolean {
   const read = new Set<string>();
-  for await (const item of news) {
-    if (read.has(name(item))) continue;
-    read.add(name(item));
-    yield item;
-  }
+  return (item) => {
+    const { size } = read;
+    return read.add(name(item)).size > size;
+  };
+}
+
+function rising(): (head: Answer<Head>) => boolean {
+  let newest = -1;
+  return ({ height }) => {
+    if (height <= newest) return false;
+    newest = height;
+    return true;
+  };
 }

@@ -29,8 +29,8 @@ export interface Start {
 
 /** Calls that stretch a password: costly on purpose, and nothing else runs meanwhile. */
 export const SLOW: readonly string[] = ['wallet.create', 'wallet.restore', 'wallet.unlock', 'wallet.words', 'wallet.forget'];
-/** Seconds that such a call is waited for. */
-export const SLOW_S = 60;
+/** Seconds that such a call is waited for: on a slow or busy machine it takes a minute. */
+export const SLOW_S = 180;
 
 /** For whichever Worker runs the node. */
 export type Request =

@@ -7,7 +7,12 @@ addEventListener("message", async ({ data: { receipt, options, turns } }) => {
   const check = () => verifyReceipt(receipt, options);
   // What runs first is compiled in haste.
   for (let turn = 0; turn < turns; turn += 1) await check();
-  const begun = performance.now();
-  for (let turn = 0; turn < turns; turn += 1) await check();
-  postMessage((performance.now() - begun) / turns);
+  // The quickest: what other work of the machine takes is not the module's.
+  let quickest = Infinity;
+  for (let turn = 0; turn < turns; turn += 1) {
+    const begun = performance.now();
+    await check();
+    quickest = Math.min(quickest, performance.now() - begun);
+  }
+  postMessage(quickest);
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { chromium } from "./packages.mjs";
+import { end, ready, start } from "./processes.mjs";
 
 const PROGRAM = "/usr/bin/chromium";
 const SWITCHES = [
@@ -23,16 +24,10 @@ const KEPT = [
   "--disable-renderer-backgrounding",
 ];
 
-/** Starts Chromium; with `profile`, on a folder that outlives it. */
-export async function launchChromium({ profile } = {}) {
+/** Starts Chromium; with `profile`, on a folder that outlives it. With `hides`, one tab hides the others, as with people. */
+export async function launchChromium({ profile, hides = false } = {}) {
   const folder = profile ?? (await mkdtemp(join(tmpdir(), "timecoin-chromium-")));
-  const context = await chromium.launchPersistentContext(folder, {
-    executablePath: PROGRAM,
-    headless: true,
-    args: SWITCHES,
-    ignoreDefaultArgs: KEPT,
-    viewport: { width: 1280, height: 900 },
-  });
+  const { context, finish } = await (hides ? attach(folder) : begin(folder));
   // A browser starts with one empty tab: the first page takes it.
   const waiting = context.pages();
   let debugging;
@@ -50,14 +45,44 @@ export async function launchChromium({ profile } = {}) {
       await debugging.send("Storage.overrideQuotaForOrigin", quotaSize === null ? { origin } : { origin, quotaSize });
     },
     async close() {
-      await context.close();
+      await finish();
       if (profile === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
 
+/** Playwright starts it, and takes every tab for the one in front. */
+async function begin(folder) {
+  const context = await chromium.launchPersistentContext(folder, {
+    executablePath: PROGRAM,
+    headless: true,
+    args: SWITCHES,
+    ignoreDefaultArgs: KEPT,
+    viewport: { width: 1280, height: 900 },
+  });
+  return { context, finish: () => context.close() };
+}
+
+/** The browser is started without Playwright, which changes nothing in it then. */
+async function attach(folder) {
+  const running = start(PROGRAM, ["--headless", "--remote-debugging-port=0", `--user-data-dir=${folder}`, ...SWITCHES, "about:blank"]);
+  try {
+    const address = await ready(running, ({ output }) => output.match(/^DevTools listening on (ws:\S+)$/m)?.[1] ?? null);
+    const browser = await chromium.connectOverCDP(address, { noDefaults: true });
+    const finish = async () => {
+      await browser.close();
+      await end(running);
+    };
+    return { context: browser.contexts()[0], finish };
+  } catch (error) {
+    await end(running);
+    throw error;
+  }
+}
+
 function page(tab) {
   const log = [];
+  let debugging;
   tab.on("console", (message) => log.push(`${message.type()}: ${message.text()}`));
   tab.on("pageerror", (error) => log.push(`uncaught: ${error.message}`));
   return {
@@ -65,6 +90,15 @@ function page(tab) {
     evaluate: (run, ...given) => tab.evaluate(`(${run})(...${JSON.stringify(given)})`),
     goto: async (url) => void (await tab.goto(url)),
     screenshot: async (path) => void (await tab.screenshot({ path })),
+    /** Shows it; a browser that `hides` hides the others. */
+    front: () => tab.bringToFront(),
+    /** `frozen`, as the browser does to tabs that nobody looked at for long, or `active`. */
+    async lifecycle(state) {
+      debugging ??= await tab.context().newCDPSession(tab);
+      await debugging.send("Page.setWebLifecycleState", { state });
+    },
+    /** What the browser says of the network, to the page and its Workers. */
+    online: (is) => tab.context().setOffline(!is),
     close: () => tab.close(),
     log: () => [...log],
   };

@@ -29,6 +29,7 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
   const port = 20_000 + ((await freePort()) % 8_000);
   const wallet = join(scratch, "wallet");
   const passwordFile = join(scratch, "password");
+  const url = `http://127.0.0.1:${port}`;
   let running;
 
   const rpc = async (method, params = {}, at = 0) => {
@@ -48,8 +49,25 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
   };
   const command = async (...given) => JSON.parse((await run(timecoin, [...given, "--json"])).stdout.trim().split("\n").pop());
 
+  // A wallet is one command's at a time.
+  let turn = Promise.resolve();
+  const inTurn = (work) => (turn = turn.then(work, work));
+
   await begin();
   const demo = JSON.parse(await readFile(join(folder, "demo.json"), "utf8"));
+  const place = ["--wallet", wallet, "--password-file", passwordFile];
+  let unsigned = 0;
+  const sign = async (amount) => {
+    if (unsigned === 0) {
+      await writeFile(passwordFile, PASSWORD, { mode: 0o600 });
+      await command("wallet", "restore", ...place, "--chain", join(folder, "chain.json"), "--words-file", join(folder, "demo.json"));
+    }
+    unsigned += 1;
+    const file = join(scratch, `payment-${unsigned}`);
+    await command("wallet", "send", ...place, "--node", url, "--unsigned", file, demo.address, String(amount));
+    const { txid, hex } = await command("wallet", "sign", ...place, file);
+    return { txid, hex };
+  };
   return {
     port,
     rpc,
@@ -59,21 +77,9 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
     /** Its recovery words. */
     words: demo.words,
     peers: Array.from({ length: validators }, (_, at) => `ws://127.0.0.1:${port + at}/p2p`),
-    url: `http://127.0.0.1:${port}`,
+    url,
     /** A payment of the demo wallet to itself, signed and not sent: hexadecimal, for each call another one. */
-    async signed(amount) {
-      if (this.unsigned === undefined) {
-        await writeFile(passwordFile, PASSWORD, { mode: 0o600 });
-        const place = ["--wallet", wallet, "--password-file", passwordFile];
-        await command("wallet", "restore", ...place, "--chain", join(folder, "chain.json"), "--words-file", join(folder, "demo.json"));
-      }
-      this.unsigned = (this.unsigned ?? 0) + 1;
-      const file = join(scratch, `payment-${this.unsigned}`);
-      const place = ["--wallet", wallet, "--password-file", passwordFile];
-      await command("wallet", "send", ...place, "--node", this.url, "--unsigned", file, demo.address, String(amount));
-      const { txid, hex } = await command("wallet", "sign", ...place, file);
-      return { txid, hex };
-    },
+    signed: (amount) => inTurn(() => sign(amount)),
     /** The seed of a node's operator key, in hexadecimal. */
     operatorKey: async (at) => (await readFile(join(folder, `node-${at}`, "operator.key"), "utf8")).trim(),
     /** Ends one node for good, without a word. */

@@ -101,6 +101,10 @@ impl Node {
             self.topics.state(&state);
             self.state.replace(state);
         }
+        for waiting in self.waiting.take() {
+            // Who waited too long is gone.
+            let _ = waiting.send(());
+        }
     }
 
     pub(super) fn show_peers(&self) {

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use serde::Deserialize;
 use timecoin_core::driver::light::{ClientError, LightClient, age_policy};
 use timecoin_core::json;
@@ -40,7 +40,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::api::types::State;
 use crate::api::{ApiError, Code};
 use crate::net::{NetEvent, NetOptions, Network, Peers};
-use crate::platform::{now, sleep_ms};
+use crate::platform::{now, sleep_ms, within};
 use crate::store::StoreError;
 use crate::wallet::{Purse, WalletView};
 
@@ -64,7 +64,8 @@ pub type Failure = ClientError<StoreError>;
 
 /// How long a question waits for the first peer, or the first verified head.
 const READY_MS: u64 = 15_000;
-const READY_STEP_MS: u64 = 50;
+/// Between two attempts to open the light client.
+const REOPEN_MS: u64 = 500;
 
 /// What the page gives, as JSON.
 #[derive(Deserialize)]
@@ -103,6 +104,8 @@ pub struct Node {
     /// Where following began, and where it is to end.
     way: Cell<Option<(Height, Height)>>,
     published: Cell<Option<Height>>,
+    /// Questions that wait for the node to move.
+    waiting: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl Node {
@@ -141,6 +144,7 @@ impl Node {
             caught_up: Cell::new(false),
             way: Cell::new(None),
             published: Cell::new(None),
+            waiting: RefCell::default(),
         });
         spawn_local(Rc::clone(&node).run(events));
         Ok(node)
@@ -183,7 +187,7 @@ impl Node {
                 Err(error) => drop(self.failed.replace(Some(error.into()))),
             }
             self.show_state();
-            sleep_ms(READY_STEP_MS * 10).await;
+            sleep_ms(REOPEN_MS).await;
         };
         self.failed.take();
         self.network.set_height(client.height());
@@ -247,31 +251,34 @@ impl Node {
 
     /// The light client, once it is open.
     pub(crate) async fn opened(&self) -> Result<Rc<Client>, ApiError> {
-        for _ in 0..READY_MS / READY_STEP_MS {
-            if let Some(client) = self.client() {
-                return Ok(client);
-            }
-            if let Some(error) = self.failed.borrow().clone() {
-                return Err(error);
-            }
-            sleep_ms(READY_STEP_MS).await;
-        }
-        Err(self.no_peers())
+        let failed = || self.failed.borrow().clone().map(Err);
+        self.once(|| self.client().map(Ok).or_else(failed)).await
     }
 
     /// The light client once it has caught up with a peer: for what needs one to answer.
     pub(crate) async fn ready(&self) -> Result<Rc<Client>, ApiError> {
         let client = self.opened().await?;
-        for _ in 0..READY_MS / READY_STEP_MS {
-            if let Some(error) = self.failed.borrow().clone() {
-                return Err(error);
+        self.once(|| match &*self.failed.borrow() {
+            Some(error) => Some(Err(error.clone())),
+            None => (self.caught_up.get() && self.network.connected() > 0).then_some(Ok(())),
+        })
+        .await?;
+        Ok(client)
+    }
+
+    /// Looks whenever the node has moved, until there is an answer, or for long enough.
+    async fn once<T>(&self, look: impl Fn() -> Option<Result<T, ApiError>>) -> Result<T, ApiError> {
+        let looking = async {
+            loop {
+                if let Some(found) = look() {
+                    return found;
+                }
+                let (move_on, moved) = oneshot::channel();
+                self.waiting.borrow_mut().push(move_on);
+                let _ = moved.await;
             }
-            if self.caught_up.get() && self.network.connected() > 0 {
-                return Ok(client);
-            }
-            sleep_ms(READY_STEP_MS).await;
-        }
-        Err(self.no_peers())
+        };
+        within(READY_MS, looking).await.unwrap_or_else(|| Err(self.no_peers()))
     }
 
     fn no_peers(&self) -> ApiError {

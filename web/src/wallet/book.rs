@@ -1,7 +1,7 @@
 //! One wallet in memory, as its rows and the chain have it.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use timecoin_core::amount::Amount;
 use timecoin_core::hash::{ChainId, Owner, TxId};
@@ -38,6 +38,18 @@ pub(super) struct Handed {
     pub(super) times: u32,
 }
 
+/// A payment is being sent as long as this is there.
+pub(super) struct Sending<'a> {
+    book: &'a Book,
+    txid: TxId,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.book.sending.borrow_mut().remove(&self.txid);
+    }
+}
+
 /// One wallet.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -51,6 +63,8 @@ pub(super) struct Book {
     pub(super) target: Cell<Option<Height>>,
     /// Those payments that were handed over since the start; a mark on one that is being handed over right now.
     pub(super) handed: RefCell<BTreeMap<TxId, Handed>>,
+    /// Those payments that are written and handed over for the first time right now: nobody else does it meanwhile.
+    sending: RefCell<BTreeSet<TxId>>,
     /// Why the wallet could not be brought up to date.
     pub(super) problem: RefCell<Option<WalletProblem>>,
     /// Whether the blocks were looked at anew since the start, because they did not fit.
@@ -79,11 +93,22 @@ impl Book {
             balance: Cell::new(None),
             target: Cell::new(None),
             handed: RefCell::default(),
+            sending: RefCell::default(),
             problem: RefCell::default(),
             rescanned: Cell::new(false),
             written: RefCell::new(written),
             gone: Cell::new(false),
         }
+    }
+
+    /// Begins to send a payment.
+    pub(super) fn begin_sending(&self, txid: TxId) -> Sending<'_> {
+        self.sending.borrow_mut().insert(txid);
+        Sending { book: self, txid }
+    }
+
+    pub(super) fn is_sending(&self, txid: &TxId) -> bool {
+        self.sending.borrow().contains(txid)
     }
 
     /// A new wallet with its first keys.

@@ -164,7 +164,8 @@ fn due(book: &Book, now: Time) -> Vec<SignedTransaction> {
     };
     payments
         .iter()
-        .filter(|(txid, payment)| payment.fate == Fate::OnItsWay && handed.get(txid).is_none_or(is_due))
+        .filter(|(txid, payment)| payment.fate == Fate::OnItsWay && !book.is_sending(txid))
+        .filter(|(txid, _)| handed.get(txid).is_none_or(is_due))
         .map(|(_, payment)| payment.signed.clone())
         .collect()
 }

@@ -127,6 +127,7 @@ impl<W: Store> Wallet<W> {
         let mut batch = Batch::default();
         rows::put_payment(&payment, &mut batch);
         payment.hold(&mut book.state.borrow_mut());
+        let _sending = book.begin_sending(txid);
         book.payments().insert(txid, payment);
         if let Err(error) = self.keep(book, batch).await {
             // Not on disk, so nobody may hear of it.
@@ -146,6 +147,10 @@ impl<W: Store> Wallet<W> {
             Either::Right((outcome, _)) => outcome,
         };
         match outcome {
+            // Whoever took it may be too slow to say so, and the others refuse then what is final already.
+            Err(ClientError::Refused(_)) if matches!(client.transaction(&txid).await, Ok(Some(_))) => {
+                Ok(txid)
+            }
             Err(error @ ClientError::Refused(_)) => {
                 let mut batch = Batch::default();
                 if let Some(payment) = end(book, &txid, Fate::Refused) {

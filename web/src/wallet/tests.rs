@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use futures::executor::block_on;
 use timecoin_core::amount::Amount;
-use timecoin_core::answer::{Question, Refusal, Reply};
+use timecoin_core::answer::{Located, Question, Refusal, Reply, TransactionPhase};
 use timecoin_core::driver::light::{LightClient, Misbehaviour, Source, Unanswered};
 use timecoin_core::light::AgePolicy;
 use timecoin_core::rows::{Batch, ReadSet, Table};
@@ -40,6 +40,8 @@ enum Takes {
     All,
     Nothing,
     Silent,
+    /// What it has already it takes for spending what is spent.
+    Once,
 }
 
 /// An honest node, and what reached it.
@@ -70,7 +72,21 @@ impl Source for &Node {
                 Takes::All => self.taken.borrow_mut().push((**signed).clone()),
                 Takes::Nothing => return Ok(Reply::Submit(Err(Refusal::new("mempool_full", "no room")))),
                 Takes::Silent => return Err(Unanswered::Timeout),
+                Takes::Once => {
+                    self.taken.borrow_mut().push((**signed).clone());
+                    let refusal = Refusal::new("coin_unknown_or_spent", "the coin is spent or unknown");
+                    return Ok(Reply::Submit(Err(refusal)));
+                }
             }
+        }
+        let found = match question {
+            Question::Transaction(asked) if self.takes.get() == Takes::Once => {
+                self.taken.borrow().iter().find(|signed| signed.transaction.id() == *asked).cloned()
+            }
+            _ => None,
+        };
+        if let Some(signed) = found {
+            return Ok(Reply::Transaction(Box::new(Located::Pending(signed, TransactionPhase::Commit))));
         }
         (&self.peers).ask(peer, question).await
     }

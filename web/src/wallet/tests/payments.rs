@@ -1,5 +1,7 @@
 //! Payments of the wallet: quoted, sent, refused, followed to their end, and made only once.
 
+use futures::future::join;
+
 use super::*;
 
 #[test]
@@ -95,6 +97,33 @@ fn a_payment_that_is_refused_frees_its_coins() {
     assert_eq!(*node.taken.borrow(), [], "it is not handed over again");
     block_on(world.wallet.send(&client, &pay, [0; 16])).unwrap();
     assert_eq!(node.taken.borrow().len(), 1, "under its name it can be tried once more");
+}
+
+#[test]
+fn a_payment_that_went_through_all_the_same_is_not_called_refused() {
+    let world = World::paid(1);
+    let node = world.node();
+    node.takes.set(Takes::Once);
+    let client = client(&node);
+    let txid = block_on(world.wallet.send(&client, &payment(&stranger(), "0.01"), [0; 16])).unwrap();
+    let view = world.view();
+    assert_eq!((view.outgoing.len(), view.outgoing[0].txid), (1, txid));
+}
+
+#[test]
+fn a_payment_is_handed_over_once_while_it_is_sent() {
+    let world = World::paid(1);
+    let node = world.node();
+    let client = client(&node);
+    let pay = payment(&stranger(), "0.01");
+    let refresh = async {
+        world.wallet.peers_changed();
+        world.wallet.refresh(&client).await
+    };
+    let (sent, refreshed) = block_on(join(world.wallet.send(&client, &pay, [0; 16]), refresh));
+    sent.unwrap();
+    refreshed.unwrap();
+    assert_eq!(node.taken.borrow().len(), 1);
 }
 
 #[test]
