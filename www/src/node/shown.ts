@@ -1,6 +1,6 @@
 /** What pages show: an answer that says where it holds, how old it is, and whether this browser has checked it. */
 
-import type { Answer, Coin, Finality, Head } from './api';
+import type { Answer, Coin, Finality, Head } from 'timecoin';
 
 export interface Shown<T> {
   value: T;
