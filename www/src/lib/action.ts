@@ -14,6 +14,6 @@ export function describeAction(action: Action): string {
     case 'rotate_operator':
       return 'Changes the operator key of a masternode';
     case 'reward':
-      return `Pays the reward of block ${action.height}`;
+      return action.height === 0 ? 'Makes the coins of genesis' : `Pays the reward of block ${action.height}`;
   }
 }

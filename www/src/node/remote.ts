@@ -237,7 +237,7 @@ export class Remote {
       protocol_version: count(info, 'protocol_version'),
       peers: peers.map((peer) => ({
         node: text(peer, 'node'),
-        height: count(peer, 'height'),
+        height: peer['role'] === 'light' ? null : count(peer, 'height'),
         round_trip_ms: countOrNull(peer, 'round_trip_ms'),
         role: textOrNull(peer, 'role'),
         listen: textOrNull(peer, 'listen'),
@@ -296,7 +296,6 @@ export interface ReportedMasternode extends Masternode {
   /** Null outside the set. */
   signed_this_epoch: number | null;
   last_signed: number | null;
-  in_set: boolean;
 }
 
 function readMasternode(from: Json): ReportedMasternode {
@@ -314,6 +313,5 @@ function readMasternode(from: Json): ReportedMasternode {
     collateral: text(asObject(from['collateral'], 'collateral'), 'amount'),
     signed_this_epoch: countOrNull(from, 'signed_this_epoch'),
     last_signed: countOrNull(from, 'last_signed'),
-    in_set: weight !== null,
   };
 }

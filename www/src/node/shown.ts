@@ -52,7 +52,8 @@ export interface NetworkView {
   protocol_version: number;
   peers: {
     node: string;
-    height: number;
+    /** Null where the peer says none: light nodes follow no chain of their own. */
+    height: number | null;
     round_trip_ms: number | null;
     role: string | null;
     listen: string | null;
