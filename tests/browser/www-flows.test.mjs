@@ -74,6 +74,25 @@ test('another block than the one asked for is not shown', async () => {
   await close();
 });
 
+test('a payment is not called final because a peer says so', async () => {
+  const { page, close } = await app.open('#/', { fail: 'pending' });
+  const phases = ['commit', 'finalized'];
+  await page.routeWebSocket(/\/rpc$/, (socket) =>
+    socket.onMessage((text) => {
+      const { id, method, params } = JSON.parse(text);
+      socket.send(JSON.stringify({ jsonrpc: '2.0', id, result: id }));
+      if (method !== 'subscribe' || params.topic !== 'transactions') return;
+      for (const phase of phases) socket.send(JSON.stringify({ jsonrpc: '2.0', method: 'subscription', params: { subscription: id, result: { phase, txids: params.filter } } }));
+    }),
+  );
+  await page.goto(`${app.url}#/tx/${ID}`);
+  await page.reload();
+  await page.getByText(/^committed: /).waitFor();
+  assert.equal(await page.locator('[aria-current=step]').innerText().then((text) => text.split('\n')[0]), 'Commit');
+  assert.equal(await page.getByText(/^final/).count(), 0);
+  await close();
+});
+
 test('without a network the app opens and checks receipts', async () => {
   const here = await serveFixture('/other/');
   const context = await app.browser.newContext();

@@ -22,8 +22,10 @@ import type { VerifiedReceipt } from 'timecoin/verifier';
 
 interface Plan {
   state: State;
-  /** What fails: `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
-   * block's id with another block. */
+  /**
+   * What fails: `receipt` with an error, `masternodes` with an answer that no page can draw, `pending` by finding no
+   * transaction final, `wrong` by knowing no transaction and answering every block's id with another block.
+   */
   fail: string;
 }
 
@@ -151,7 +153,7 @@ class FixtureNode implements LightNode {
 
   async transaction(txid: string): Promise<Answer<TransactionView>> {
     if (plan().fail === 'wrong') throw new TimeCoinError('not_found', 'There is no such transaction.', 'Check the id.');
-    return answer(transaction(txid, true));
+    return answer(transaction(txid, plan().fail !== 'pending'));
   }
 
   async masternodes(): ReturnType<LightNode['masternodes']> {
