@@ -428,7 +428,7 @@ export interface RestoreParams {
   /** In order, separated by spaces. */
   words: string;
   password: string;
-  /** The first block that may concern the wallet. */
+  /** The block at which its history begins; the first where it is left out. */
   from?: number | null;
 }
 

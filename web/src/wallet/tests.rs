@@ -351,6 +351,41 @@ fn a_wallet_comes_back_from_its_words_elsewhere() {
 }
 
 #[test]
+fn a_wallet_restored_from_a_late_block_has_its_older_coins_and_says_where_its_history_starts() {
+    let world = World::paid(30);
+    let (words, height) = (world.wallet.words(PASSWORD).unwrap().join(" "), world.full.height());
+    for from in [1, 15, height.0, height.0 + 1] {
+        let rows = MemoryStore::default();
+        let wallet = open(&world.full, &rows);
+        let mut late = World { full: world.full.copy(), rows, wallet };
+        block_on(late.wallet.restore(new(from), &words, late.now())).unwrap();
+        for visit in ["first", "second"] {
+            late.refresh().unwrap();
+            let view = late.view();
+            assert_eq!((view.total, view.spendable), (world.total(), world.total()), "from {from}, {visit}");
+            assert!(view.verified && view.complete, "from {from}, {visit}");
+            late.restart();
+            late.unlock();
+        }
+        late.full.grow(Vec::new());
+        late.refresh().unwrap();
+        let node = late.node();
+        let client = client(&node);
+        let (history, _) = block_on(late.wallet.history(&client)).unwrap();
+        let payments = (1..=height.0).filter(|height| *height >= from).count();
+        assert_eq!((history.from, history.entries.len()), (Height(from), payments), "from {from}");
+        let all = Payment {
+            to: block_on(world.wallet.address(world.now())).unwrap(),
+            amount: "max".to_owned(),
+            memo: None,
+            fee_per_kb: None,
+            id: None,
+        };
+        assert_eq!(late.wallet.quote(&client, &all).unwrap().inputs, 30, "from {from}: all can be spent");
+    }
+}
+
+#[test]
 fn addresses_are_given_out_as_far_as_words_alone_would_find_them() {
     let mut world = World::paid(0);
     let now = world.now();
