@@ -386,6 +386,34 @@ fn a_wallet_restored_from_a_late_block_has_its_older_coins_and_says_where_its_hi
 }
 
 #[test]
+fn coins_behind_more_emptied_addresses_than_a_gap_are_found_from_a_late_block() {
+    let mut world = World::paid(0);
+    for round in 0..6 {
+        for _ in 0..22 {
+            world.receive();
+            world.refresh().unwrap();
+        }
+        // All of it goes on to the next address.
+        let node = world.node();
+        let client = client(&node);
+        let to = block_on(world.wallet.address(world.now())).unwrap();
+        let mut pay = Payment { to, amount: "max".to_owned(), memo: None, fee_per_kb: None, id: None };
+        pay.amount = world.wallet.quote(&client, &pay).unwrap().amount.to_string();
+        block_on(world.wallet.send(&client, &pay, [round; 16])).unwrap();
+        drop(client);
+        world.full.grow(node.taken.take());
+        world.refresh().unwrap();
+    }
+    let words = world.wallet.words(PASSWORD).unwrap().join(" ");
+    let rows = MemoryStore::default();
+    let late = World { full: world.full.copy(), wallet: open(&world.full, &rows), rows };
+    block_on(late.wallet.restore(new(world.full.height().0), &words, late.now())).unwrap();
+    late.refresh().unwrap();
+    assert!(world.wallet.addresses(world.now()).unwrap().len() > 132, "each was given out once");
+    assert_eq!(late.total(), world.total());
+}
+
+#[test]
 fn addresses_are_given_out_as_far_as_words_alone_would_find_them() {
     let mut world = World::paid(0);
     let now = world.now();
