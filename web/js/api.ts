@@ -370,6 +370,8 @@ export interface History {
   from: number;
   /** Whether every block from there on was looked at. */
   complete: boolean;
+  /** Whether the wallet may be older than the first block looked at. */
+  older: boolean;
   /** The payments. */
   entries: HistoryEntry[];
 }

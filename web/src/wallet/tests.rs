@@ -308,6 +308,7 @@ fn nothing_is_known_before_it_is_proved_and_a_restart_goes_on() {
     let node = world.node();
     let (history, proof) = block_on(world.wallet.history(&client(&node))).unwrap();
     assert_eq!((history.entries.len(), history.complete, history.from), (3, true, Height(0)));
+    assert!(!history.older, "made here");
     assert!(
         history
             .entries
@@ -374,6 +375,7 @@ fn a_wallet_restored_from_a_late_block_has_its_older_coins_and_says_where_its_hi
         let (history, _) = block_on(late.wallet.history(&client)).unwrap();
         let payments = (1..=height.0).filter(|height| *height >= from).count();
         assert_eq!((history.from, history.entries.len()), (Height(from), payments), "from {from}");
+        assert!(history.complete && history.older, "from {from}");
         let all = Payment {
             to: block_on(world.wallet.address(world.now())).unwrap(),
             amount: "max".to_owned(),
