@@ -33,7 +33,7 @@ test('every final opens its proof', async () => {
   const { page, close } = await app.open(`#/tx/${ID}`);
   await page.getByRole('button', { name: /^final/ }).click();
   const dialog = page.getByRole('dialog', { name: 'Why this payment is final' });
-  for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked from there to here', '75.0 %']) await dialog.getByText(text).first().waitFor();
+  for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked since this node started', '75.0 %']) await dialog.getByText(text).first().waitFor();
   await page.screenshot({ path: join(screenshots, 'proof-light.png') });
   await app.assertAccessible(page, 'proof');
   await page.keyboard.press('Escape');

@@ -182,7 +182,7 @@ test('a real receipt is checked in the page, a changed one is refused, and witho
     await page.goto(`${here.url}#/tx/${transactions[0]}`);
     await page.getByRole('button', { name: /^final/ }).click();
     // By its receipt, or by the light node where that is faster.
-    await page.getByText(/receipt proves that it is final|certificates? checked from there to here/).first().waitFor();
+    await page.getByText(/receipt proves that it is final|certificates? checked since this node started/).first().waitFor();
     await page.screenshot({ path: join(screenshots, 'node-proof.png') });
     await page.goto(`${here.url}#/receipt`);
     await check(JSON.stringify({ ...receipt, header: { ...receipt.header, supply: '1' } }));
