@@ -213,6 +213,33 @@ test('its receipt is checked where there is no network', async () => {
   await elsewhere.close();
 });
 
+test('restored from a late block it has its older coins, and says where its history begins', async () => {
+  await goTo('#/wallet');
+  await proved();
+  const balance = await page.locator('.balance').innerText();
+  const elsewhere = await browser.newContext({ reducedMotion: 'reduce' });
+  elsewhere.setDefaultTimeout(90_000);
+  const other = await elsewhere.newPage();
+  await other.goto(`${server.url}#/wallet`);
+  await other.locator('header button.pill.ok').waitFor();
+  await other.getByRole('button', { name: 'Restore a wallet' }).click();
+  await other.getByLabel('Words').fill(devnet.words);
+  await other.getByLabel('Password', { exact: true }).fill(PASSWORD);
+  await other.getByLabel('Password again').fill(PASSWORD);
+  await other.getByLabel(/^First block to search/).fill('99999999');
+  await other.getByText(/^The chain has only/).waitFor();
+  assert.ok(await other.getByRole('button', { name: 'Restore', exact: true }).isDisabled());
+  await other.getByLabel(/^First block to search/).fill('1');
+  await other.getByRole('button', { name: 'Restore', exact: true }).click();
+  await other.locator('[aria-label=Balance]').getByText('verified, complete').waitFor();
+  assert.equal(await other.locator('.balance').innerText(), balance, 'with the coins of genesis');
+  await other.goto(`${server.url}#/wallet/history`);
+  await other.getByText('complete from block 1 on').waitFor();
+  await other.getByText('the coins they brought are in the balance', { exact: false }).waitFor();
+  assert.equal(await other.getByText('From genesis').count(), 0);
+  await elsewhere.close();
+});
+
 test('locked, it shows nothing', async () => {
   await goTo('#/wallet');
   await page.getByRole('button', { name: 'Lock', exact: true }).click();

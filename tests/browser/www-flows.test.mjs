@@ -33,7 +33,7 @@ test('every final opens its proof', async () => {
   const { page, close } = await app.open(`#/tx/${ID}`);
   await page.getByRole('button', { name: /^final/ }).click();
   const dialog = page.getByRole('dialog', { name: 'Why this payment is final' });
-  for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked from there to here', '75.0 %']) await dialog.getByText(text).first().waitFor();
+  for (const text of ['Signers (3)', 'Trusted to begin with', '12 certificates checked since this node started', '75.0 %']) await dialog.getByText(text).first().waitFor();
   await page.screenshot({ path: join(screenshots, 'proof-light.png') });
   await app.assertAccessible(page, 'proof');
   await page.keyboard.press('Escape');
@@ -71,6 +71,25 @@ test('another block than the one asked for is not shown', async () => {
   await page.getByText('The peer answered with another block than the one asked for. It was not shown.').waitFor();
   await page.goto(`${app.url}#/block/${ID}`);
   await page.getByRole('alert').getByText('It is not shown.').waitFor();
+  await close();
+});
+
+test('a payment is not called final because a peer says so', async () => {
+  const { page, close } = await app.open('#/', { fail: 'pending' });
+  const phases = ['commit', 'finalized'];
+  await page.routeWebSocket(/\/rpc$/, (socket) =>
+    socket.onMessage((text) => {
+      const { id, method, params } = JSON.parse(text);
+      socket.send(JSON.stringify({ jsonrpc: '2.0', id, result: id }));
+      if (method !== 'subscribe' || params.topic !== 'transactions') return;
+      for (const phase of phases) socket.send(JSON.stringify({ jsonrpc: '2.0', method: 'subscription', params: { subscription: id, result: { phase, txids: params.filter } } }));
+    }),
+  );
+  await page.goto(`${app.url}#/tx/${ID}`);
+  await page.reload();
+  await page.getByText(/^committed: /).waitFor();
+  assert.equal(await page.locator('[aria-current=step]').innerText().then((text) => text.split('\n')[0]), 'Commit');
+  assert.equal(await page.getByText(/^final/).count(), 0);
   await close();
 });
 

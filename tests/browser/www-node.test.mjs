@@ -168,10 +168,21 @@ test('a real receipt is checked in the page, a changed one is refused, and witho
     await page.getByText(transactions[0]).waitFor();
     await page.getByText('the chain spec that came with this page').waitFor();
     await page.screenshot({ path: join(screenshots, 'node-receipt.png'), fullPage: true });
+    // What no proof stands behind is marked, and not known is not zero.
+    await page.goto(here.url);
+    await page.locator('.strip').getByText('reported by the peer').waitFor();
+    await page.locator('.tiles').getByText('reported by the peer').waitFor();
+    await page.goto(`${here.url}#/network`);
+    const light = page.locator('tr', { has: page.getByRole('cell', { name: 'light', exact: true }) }).first();
+    assert.equal(await light.locator('[data-label=Height]').innerText(), '—');
+    await page.goto(`${here.url}#/block/0`);
+    await page.getByText('no one: the chain begins here').waitFor();
+    await page.getByText('Makes the coins of genesis').waitFor();
+    for (const term of ['Time to finality', 'View', 'Proposer']) assert.equal(await page.locator('dt', { hasText: term }).count(), 0, term);
     await page.goto(`${here.url}#/tx/${transactions[0]}`);
     await page.getByRole('button', { name: /^final/ }).click();
     // By its receipt, or by the light node where that is faster.
-    await page.getByText(/receipt proves that it is final|certificates? checked from there to here/).first().waitFor();
+    await page.getByText(/receipt proves that it is final|certificates? checked since this node started/).first().waitFor();
     await page.screenshot({ path: join(screenshots, 'node-proof.png') });
     await page.goto(`${here.url}#/receipt`);
     await check(JSON.stringify({ ...receipt, header: { ...receipt.header, supply: '1' } }));

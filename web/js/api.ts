@@ -370,6 +370,8 @@ export interface History {
   from: number;
   /** Whether every block from there on was looked at. */
   complete: boolean;
+  /** Whether the wallet may be older than the first block looked at. */
+  older: boolean;
   /** The payments. */
   entries: HistoryEntry[];
 }
@@ -428,7 +430,7 @@ export interface RestoreParams {
   /** In order, separated by spaces. */
   words: string;
   password: string;
-  /** The first block that may concern the wallet. */
+  /** The block at which its history begins; the first where it is left out. */
   from?: number | null;
 }
 

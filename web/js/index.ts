@@ -9,6 +9,7 @@ import { failure, TimeCoinError } from './error.js';
 import { NODE } from './generated/build.js';
 import { lightNode, type BuildInfo, type LightNode } from './node.js';
 import { lacking, probe } from './probe.js';
+import type { Checkpoint } from './verifier.js';
 
 export type {
   Action,
@@ -53,17 +54,8 @@ export type {
 } from './wallet.js';
 export { paymentId } from './wallet.js';
 export type { Lack, ProbeResult } from './probe.js';
+export type { Checkpoint } from './verifier.js';
 export { probe, TimeCoinError };
-
-/** A block that is trusted from outside the chain. */
-export interface Checkpoint {
-  height: number;
-  block: string;
-  /** Hash of the set that signs the next block. */
-  validators: string;
-  /** Milliseconds since 1970. */
-  time: number;
-}
 
 export interface ConnectOptions {
   /** The chain spec, as JSON. The blocks it names are trusted: its genesis and its checkpoints. */

@@ -6,7 +6,9 @@
 import init, { verify } from './generated/timecoin_verifier.js';
 import { TimeCoinError } from './error.js';
 import { VERIFIER } from './generated/build.js';
+import type { BuildInfo } from './node.js';
 
+export type { BuildInfo };
 export { TimeCoinError };
 
 /** A block that is trusted from outside the chain. */
@@ -101,7 +103,7 @@ export async function verifyReceipt(receipt: string | Uint8Array, options: Verif
 }
 
 /** Which build this is: the hash is the payload's, and the same for everyone who builds these sources. */
-export async function buildInfo(): Promise<{ version: string; wasm_sha256: string; bytes: number }> {
+export async function buildInfo(): Promise<BuildInfo> {
   return VERIFIER;
 }
 

@@ -22,7 +22,10 @@ export interface Wallet {
   status(): Promise<WalletStatus>;
   /** Makes a wallet, unlocked. Its words are given once; later only for the password. */
   create(password: string): Promise<{ words: string[] }>;
-  /** Brings a wallet back from its words, unlocked. Blocks before `from` are not looked through. */
+  /**
+   * Brings a wallet back from its words, unlocked. The history begins at block `from`; for coins of earlier blocks peers
+   * are asked about its addresses.
+   */
   restore(words: string, password: string, from?: number): Promise<void>;
   /** Checks at least three words, by their places from 1. */
   confirmBackup(positions: Position[]): Promise<void>;

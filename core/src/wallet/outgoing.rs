@@ -160,6 +160,11 @@ mod tests {
         (state, payment)
     }
 
+    /// A block in which the payment's coins are spent.
+    fn spending(payment: &Outgoing) -> ChangeSet {
+        ChangeSet { spent: payment.signed.transaction.inputs.clone(), ..block(1, Time(5)) }
+    }
+
     fn entry(payment: &Outgoing, height: u64) -> HistoryEntry {
         HistoryEntry {
             height: Height(height),
@@ -178,8 +183,7 @@ mod tests {
     #[test]
     fn a_payment_in_a_block_is_final() {
         let (mut state, mut payment) = paying();
-        let mut changes = block(1, Time(5));
-        changes.spent.clone_from(&payment.signed.transaction.inputs);
+        let mut changes = spending(&payment);
         changes.history.push(entry(&payment, 1));
         state.apply(&changes, &rules());
         assert!(payment.settle(&state));
@@ -204,9 +208,7 @@ mod tests {
     #[test]
     fn a_payment_whose_coins_went_elsewhere_is_displaced() {
         let (mut state, mut payment) = paying();
-        let mut changes = block(1, Time(5));
-        changes.spent.clone_from(&payment.signed.transaction.inputs);
-        state.apply(&changes, &rules());
+        state.apply(&spending(&payment), &rules());
         assert!(payment.settle(&state));
         assert_eq!(payment.fate, Fate::Displaced);
     }
@@ -218,8 +220,7 @@ mod tests {
         payment.hold(&mut state);
         assert_eq!(state.spendable(Time(1)).len(), 1, "free at once");
         assert!(!payment.settle(&state));
-        let mut changes = block(1, Time(5));
-        changes.spent.clone_from(&payment.signed.transaction.inputs);
+        let mut changes = spending(&payment);
         changes.history.push(entry(&payment, 1));
         state.apply(&changes, &rules());
         assert!(payment.settle(&state));

@@ -89,6 +89,8 @@ pub struct WalletState {
     history: BTreeMap<(Height, u32), HistoryEntry>,
     /// Owners of ours that the chain has seen with a coin.
     seen: BTreeSet<Owner>,
+    /// Owners whose coins from before the first block looked at are known; none where there can be no such coin.
+    asked: Option<BTreeSet<Owner>>,
     coverage: Coverage,
 }
 
@@ -105,6 +107,8 @@ struct File {
     history: Vec<HistoryEntry>,
     #[serde(default)]
     seen: BTreeSet<Owner>,
+    #[serde(default)]
+    asked: Option<BTreeSet<Owner>>,
 }
 
 impl WalletState {
@@ -119,8 +123,16 @@ impl WalletState {
             holds: BTreeMap::new(),
             history: BTreeMap::new(),
             seen: BTreeSet::new(),
+            asked: None,
             coverage: Coverage::starting_at(start),
         }
+    }
+
+    /// A wallet whose blocks are looked at from `start` on, though it may be older: its older coins are asked for by owner.
+    #[must_use]
+    pub fn older(chain: ChainId, account: Account, start: Height) -> Self {
+        let asked = (start > Height(0)).then(BTreeSet::new);
+        Self { asked, ..Self::new(chain, account, start) }
     }
 
     /// The file's text.
@@ -147,6 +159,7 @@ impl WalletState {
             holds: self.holds.iter().map(|(at, hold)| (*at, *hold)).collect(),
             history,
             seen: self.seen.clone(),
+            asked: self.asked.clone(),
         };
         serde_json::to_string_pretty(&file).expect("plain data is JSON")
     }
@@ -170,6 +183,7 @@ impl WalletState {
             holds: map_of(file.holds),
             history: map_of(by_place(file.history)),
             seen: file.seen,
+            asked: file.asked,
             coverage: file.coverage,
         })
     }
@@ -202,6 +216,34 @@ impl WalletState {
     #[must_use]
     pub fn owners(&self) -> BTreeSet<Owner> {
         set_of(self.account.owners().chain(self.shared.keys().copied()))
+    }
+
+    /// Whether the wallet may have coins from before the first block looked at.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Owners that may have coins from before the first block looked at.
+    #[must_use]
+    pub fn unasked(&self) -> Vec<Owner> {
+        let Some(asked) = &self.asked else { return Vec::new() };
+        self.owners().into_iter().filter(|owner| !asked.contains(owner)).collect()
+    }
+
+    /// Takes over all coins that `owners` have at `height` by the state tree, whenever they came. Where there are some, or the
+    /// blocks were looked at further, those are due again: they may have spent such a coin, or paid to keys found through it.
+    pub fn adopt(&mut self, owners: Vec<Owner>, coins: Vec<(OutPoint, Output)>, height: Height) {
+        let Coverage { start, next, .. } = self.coverage;
+        if next > start && (!coins.is_empty() || height.next() < next) {
+            self.coverage = Coverage::starting_at(start);
+        }
+        for (outpoint, output) in coins {
+            self.account.mark_used(&output.owner);
+            self.seen.insert(output.owner);
+            self.coins.insert(outpoint, output);
+        }
+        self.asked.get_or_insert_default().extend(owners);
     }
 
     /// The lock of one of our owners.

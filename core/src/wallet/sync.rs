@@ -4,6 +4,9 @@
 //! header is the chain's, so nothing is left out in between. The balance is then proved by the state tree, which tells a
 //! peer the addresses that hold coins; both must agree.
 //!
+//! A wallet older than the first block it looks at asks the state tree for the coins of each of its keys, once: it has every
+//! coin wherever scanning starts, and only its history starts there.
+//!
 //! The state is borrowed between two questions only, never while one is open: others may read it, reserve coins or give out
 //! addresses meanwhile. One scan runs at a time.
 
@@ -15,6 +18,7 @@ use serde::Serialize;
 use super::scan::{Coverage, Need, ScanError, Scanner};
 use super::state::{Balance, WalletState};
 use crate::amount::Amount;
+use crate::answer::OWNERS_MAX;
 use crate::block::Block;
 use crate::driver::light::{ClientError, LightClient, Proof, Source};
 use crate::hash::Owner;
@@ -115,7 +119,7 @@ pub async fn scan<S: Source, D: Store, K: Keys>(
     state: &RefCell<WalletState>,
     keys: &mut K,
 ) -> Outcome<Scanned, D, K> {
-    scan_to(client, state, keys, client.height()).await?;
+    look(client, state, keys, client.height()).await?;
     take_collateral(client, state).await?;
     let Coverage { start: from, next, .. } = state.borrow().coverage();
     let to = Height(next.0.saturating_sub(1));
@@ -135,12 +139,12 @@ pub async fn balance<S: Source, D: Store, K: Keys>(
         let owners = holders(&state.borrow(), now);
         let proved = client.balances(&owners).await?;
         let height = proved.header.height;
-        scan_to(client, state, keys, height).await?;
+        look(client, state, keys, height).await?;
         let by_owner = by_owner(&state.borrow(), now).ok_or(SyncError::Overflow)?;
         let is_elsewhere = by_owner.keys().any(|owner| !owners.contains(owner));
         if state.borrow().coverage().next != height.next() || is_elsewhere {
             // Scanned beyond the proof, or a new block brought coins to another address: prove again.
-            scan_to(client, state, keys, client.height()).await?;
+            look(client, state, keys, client.height()).await?;
             continue;
         }
         let (mut total, mut coins) = (Amount::ZERO, 0);
@@ -189,6 +193,50 @@ async fn take_collateral<S: Source, D: Store>(
         state.borrow_mut().take_registry(&registry);
     }
     Ok(())
+}
+
+/// Takes older coins over and scans up to a verified block, until there are no new keys.
+async fn look<S: Source, D: Store, K: Keys>(
+    client: &LightClient<S, D>,
+    state: &RefCell<WalletState>,
+    keys: &mut K,
+    target: Height,
+) -> Outcome<(), D, K> {
+    loop {
+        take_older(client, state, keys).await?;
+        scan_to(client, state, keys, target).await?;
+        if state.borrow().unasked().is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes over the coins from before the first block looked at: the state tree has every coin of an owner.
+async fn take_older<S: Source, D: Store, K: Keys>(
+    client: &LightClient<S, D>,
+    state: &RefCell<WalletState>,
+    keys: &mut K,
+) -> Outcome<(), D, K> {
+    loop {
+        // Not all under one header: blocks come in between, and those are looked at.
+        let owners: Vec<_> = state.borrow().unasked().into_iter().take(OWNERS_MAX).collect();
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let balances = client.balances(&owners).await?;
+        let (mut height, mut found) = (balances.header.height, Vec::new());
+        let holders = owners.iter().zip(&balances.value).filter(|(_, (_, count))| *count > 0);
+        for (owner, _) in holders {
+            let coins = client.coins(owner).await?;
+            height = height.min(coins.header.height);
+            found.extend(coins.value);
+        }
+        let mut state = state.borrow_mut();
+        state.adopt(owners, found, height);
+        if state.account().lacking() > 0 {
+            keys.extend(&mut state).map_err(SyncError::Keys)?;
+        }
+    }
 }
 
 /// Scans up to a verified block. What is taken over stays, also where it ends early.

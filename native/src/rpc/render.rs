@@ -101,7 +101,7 @@ pub(super) fn transaction(network: Network, signed: &SignedTransaction) -> Value
         "fee": timecoin_core::amount::Amount(fee),
         "inputs": inputs.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
-        "action": action(&transaction.action),
+        "action": action(network, &transaction.action),
         "expires_at": transaction.expires_at,
         "memo": String::from_utf8_lossy(&transaction.memo),
     })
@@ -116,10 +116,11 @@ pub(super) fn coin(network: Network, outpoint: &OutPoint, output: &Output) -> Va
     })
 }
 
-fn action(action: &Action) -> Value {
+fn action(network: Network, action: &Action) -> Value {
     match action {
         Action::Transfer => json!({ "kind": "transfer" }),
         Action::RegisterMasternode { tier, class, operator, payout, .. } => {
+            let payout = address(network, payout);
             json!({ "kind": "register_masternode", "tier": tier, "class": class, "operator": operator, "payout": payout })
         }
         Action::RetireMasternode { masternode } => {

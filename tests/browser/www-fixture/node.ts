@@ -16,14 +16,16 @@ import type {
   ProbeResult,
   State,
   TransactionView,
-  VerifiedReceipt,
-  WalletApi,
-} from '../../../www/src/node/api';
+  Wallet,
+} from 'timecoin';
+import type { VerifiedReceipt } from 'timecoin/verifier';
 
 interface Plan {
   state: State;
-  /** What fails: `receipt` with an error, `masternodes` with an answer that no page can draw, `wrong` by knowing no transaction and answering every
-   * block's id with another block. */
+  /**
+   * What fails: `receipt` with an error, `masternodes` with an answer that no page can draw, `pending` by finding no
+   * transaction final, `wrong` by knowing no transaction and answering every block's id with another block.
+   */
   fail: string;
 }
 
@@ -104,7 +106,7 @@ async function* forever<T>(...items: T[]): AsyncIterable<T> {
 
 class FixtureNode implements LightNode {
   /** Wallets are tested on the real package. */
-  readonly wallet = new Proxy({} as WalletApi, { get: () => async () => Promise.reject(new TimeCoinError('no_wallet', 'The stand-in has no wallet.', 'Use the real package.')) });
+  readonly wallet = new Proxy({} as Wallet, { get: () => async () => Promise.reject(new TimeCoinError('no_wallet', 'The stand-in has no wallet.', 'Use the real package.')) });
 
   state(): AsyncIterable<State> {
     return forever<State>(plan().state);
@@ -151,12 +153,12 @@ class FixtureNode implements LightNode {
 
   async transaction(txid: string): Promise<Answer<TransactionView>> {
     if (plan().fail === 'wrong') throw new TimeCoinError('not_found', 'There is no such transaction.', 'Check the id.');
-    return answer(transaction(txid, true));
+    return answer(transaction(txid, plan().fail !== 'pending'));
   }
 
   async masternodes(): ReturnType<LightNode['masternodes']> {
     if (plan().fail === 'masternodes') return answer([{ ...JSON.parse('{}') }]);
-    return answer([{ id: id(80), operator: id(81), owner: ADDRESS, tier: 'bronze' as const, class: 'server', weight: '1000000', status: 'active', registered_at: 0 }]);
+    return answer([{ id: id(80), operator: id(81), owner: ADDRESS, payout: ADDRESS, tier: 'bronze' as const, class: 'server' as const, weight: '1000000', status: 'active' as const, registered_at: 0 }]);
   }
 
   async submit(): Promise<string> {
@@ -220,8 +222,9 @@ export async function verifyReceipt(): Promise<VerifiedReceipt> {
   if (plan().fail === 'receipt') throw new TimeCoinError('receipt_signature', 'A signature in the receipt is not valid.', 'Ask the sender for it again.');
   return {
     txid: id(70),
-    outputs: [{ address: OTHER, amount: '1.5' }],
+    outputs: [{ address: OTHER, amount: '1.5', owner: id(71) }],
     memo: 'for tea',
+    memo_hex: '666f7220746561',
     height: HEIGHT,
     block: id(HEIGHT % 256),
     time: BEGAN - 800,
@@ -230,5 +233,6 @@ export async function verifyReceipt(): Promise<VerifiedReceipt> {
     total_weight: '4000000',
     anchor: { height: 0, block: id(1), validators: id(2), time: BEGAN - 86_400_000 },
     anchor_age_ms: 86_400_000,
+    any_age: false,
   };
 }

@@ -44,7 +44,7 @@ crate::api! {
         /// In order, separated by spaces.
         words: String,
         password: String,
-        /// The first block that may concern the wallet.
+        /// The block at which its history begins; the first where it is left out.
         from: Option<u64>,
     }
 

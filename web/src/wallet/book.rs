@@ -21,6 +21,10 @@ use super::view::WalletProblem;
 /// Keys derived whenever the seed is at hand: so many uses later it is needed again.
 const KEYS_AHEAD: u32 = 100;
 
+/// Keys of a wallet that is older than the first block it looks at. The state tree tells which of them hold coins, not which
+/// were used and are empty now, so a gap of those must not end the search.
+const KEYS_OLDER: u32 = 1_000;
+
 /// The whole balance, proved.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Balance {
@@ -77,7 +81,7 @@ impl Book {
     pub(super) fn new(chain: ChainId, loaded: Loaded) -> Self {
         let Loaded { secrets, labels, state, written, payments } = loaded;
         // Without its rows the state is found again; the keys are made when the seed is at hand.
-        let mut state = state.unwrap_or_else(|| WalletState::new(chain, Account::empty(0), secrets.born));
+        let mut state = state.unwrap_or_else(|| secrets.state(chain, Account::empty(0)));
         payments
             .iter()
             .filter(|payment| !payment.fate.is_settled())
@@ -164,8 +168,8 @@ impl Book {
 
     /// Forgets what was scanned, but neither keys nor payments.
     pub(super) fn start_over(&self) {
-        let (account, born) = (self.state.borrow().account().clone(), self.secrets().born);
-        let mut state = WalletState::new(self.chain, account, born);
+        let account = self.state.borrow().account().clone();
+        let mut state = self.secrets().state(self.chain, account);
         for payment in self.payments.borrow().values().filter(|payment| !payment.fate.is_settled()) {
             payment.hold(&mut state);
         }
@@ -220,6 +224,15 @@ impl Book {
         Some((total, now.filter(is_all).unwrap_or(parts)))
     }
 
+    /// Whether the coins still are what was proved.
+    pub(super) fn is_as_proved(&self) -> bool {
+        let state = self.state.borrow();
+        self.balance.get().is_some_and(|Balance { total, height, .. }| {
+            let coins = state.coins(self.chain_time()).map(|(_, coin, _)| coin.amount);
+            state.history_from(height.next()).next().is_none() && Amount::checked_sum(coins) == Some(total)
+        })
+    }
+
     /// Everything up to this height was looked at; none where nothing was.
     pub(super) fn scanned_to(&self) -> Option<Height> {
         let Coverage { next, tip, .. } = self.state.borrow().coverage();
@@ -263,7 +276,8 @@ impl Book {
 pub(super) fn extend(state: &mut WalletState, seed: &Seed) -> Result<bool, WalletError> {
     let lacking = state.account().lacking();
     if lacking > 0 {
-        state.account_mut().extend_by(seed.as_bytes(), lacking.saturating_add(KEYS_AHEAD))?;
+        let ahead = if state.is_older() { KEYS_OLDER } else { KEYS_AHEAD };
+        state.account_mut().extend_by(seed.as_bytes(), lacking.saturating_add(ahead))?;
     }
     Ok(lacking > 0)
 }

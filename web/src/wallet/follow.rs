@@ -101,11 +101,7 @@ impl<W: Store> Wallet<W> {
     ) -> Result<(), SyncError<D::Error, WalletError>> {
         let mut ring = Ring { wallet: self, book: Rc::clone(book), now: now(client) };
         sync::scan(client, &book.state, &mut ring).await?;
-        let is_as_proved = book
-            .balance
-            .get()
-            .is_some_and(|balance| book.state.borrow().history_from(balance.height.next()).next().is_none());
-        if !is_as_proved {
+        if !book.is_as_proved() {
             let proved = sync::balance(client, &book.state, &mut ring).await?;
             let parts = book.state.borrow().balance(book.chain_time()).ok_or(SyncError::Overflow)?;
             book.balance.set(Some(Balance { total: proved.total, parts, height: proved.verified.height }));

@@ -51,7 +51,7 @@ impl<W: Store> Wallet<W> {
     ) -> Result<Vec<String>, WalletError> {
         let secret = Secret::from_entropy(entropy)?;
         let words = secret.words().map(str::to_owned).collect();
-        self.make(new, secret, false, now).await?;
+        self.make(new, secret, true, now).await?;
         Ok(words)
     }
 
@@ -60,17 +60,17 @@ impl<W: Store> Wallet<W> {
     /// # Errors
     /// As [`Self::create`], and if they are no recovery words.
     pub async fn restore(&self, new: NewWallet<'_>, words: &str, now: Time) -> Result<(), WalletError> {
-        self.make(new, Secret::from_words(words)?, true, now).await
+        self.make(new, Secret::from_words(words)?, false, now).await
     }
 
     async fn make(
         &self,
         new: NewWallet<'_>,
         secret: Secret,
-        backed_up: bool,
+        made_here: bool,
         now: Time,
     ) -> Result<(), WalletError> {
-        if matches!(*self.damage.borrow(), Some(WalletError::Newer { .. })) || !backed_up {
+        if matches!(*self.damage.borrow(), Some(WalletError::Newer { .. })) || made_here {
             self.check_damage()?;
         }
         if new.password.is_empty() {
@@ -78,7 +78,9 @@ impl<W: Store> Wallet<W> {
         }
         let keystore = secret.seal(new.password, self.cost, new.entropy)?;
         let seed = secret.seed();
-        let book = Book::made(self.chain.id, Secrets { keystore, born: new.born, backed_up }, &seed)?;
+        // Whoever typed the words has them.
+        let secrets = Secrets { keystore, born: new.born, backed_up: !made_here, made_here };
+        let book = Book::made(self.chain.id, secrets, &seed)?;
         // Its owner is shown the first address.
         book.give_out()?;
         {

@@ -22,6 +22,7 @@ use timecoin_core::hash::{ChainId, Owner, TxId};
 use timecoin_core::rows::{Batch, ReadSet, Table};
 use timecoin_core::store::{Range, Store};
 use timecoin_core::vote::Height;
+use timecoin_core::wallet::account::Account;
 use timecoin_core::wallet::keystore::{KdfCost, Keystore, KeystoreError};
 use timecoin_core::wallet::outgoing::Outgoing;
 use timecoin_core::wallet::scan::{Coverage, HistoryEntry};
@@ -42,9 +43,11 @@ const COST_MAX: KdfCost = KdfCost { memory_kib: 256 << 10, passes: 10, lanes: 4 
 #[derive(Clone, Debug)]
 pub(super) struct Secrets {
     pub(super) keystore: Keystore,
-    /// The first height at which the wallet may have got a coin.
+    /// The first height to look at.
     pub(super) born: Height,
     pub(super) backed_up: bool,
+    /// Whether the keys were made here, at that height: nobody can have paid to them before.
+    pub(super) made_here: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,14 +57,22 @@ struct WalletRow {
     chain: ChainId,
     born: Height,
     backed_up: bool,
+    #[serde(default)]
+    made_here: bool,
     keystore: String,
 }
 
 impl Secrets {
+    /// A wallet of which nothing is known yet.
+    pub(super) fn state(&self, chain: ChainId, account: Account) -> WalletState {
+        let state = if self.made_here { WalletState::new } else { WalletState::older };
+        state(chain, account, self.born)
+    }
+
     pub(super) fn put(&self, chain: ChainId, batch: &mut Batch) {
-        let Self { keystore, born, backed_up } = self;
-        let (born, backed_up, keystore) = (*born, *backed_up, keystore.to_json());
-        let row = WalletRow { version: VERSION, chain, born, backed_up, keystore };
+        let Self { keystore, born, backed_up, made_here } = self;
+        let (born, backed_up, made_here, keystore) = (*born, *backed_up, *made_here, keystore.to_json());
+        let row = WalletRow { version: VERSION, chain, born, backed_up, made_here, keystore };
         batch.put(Table::Meta, WALLET, json(&row));
         batch.sync();
     }
@@ -81,7 +92,8 @@ impl Secrets {
             KeystoreError::Malformed => WalletError::Damaged,
             error => WalletError::Keystore(error),
         })?;
-        Ok(Self { keystore, born: row.born, backed_up: row.backed_up })
+        let WalletRow { born, backed_up, made_here, .. } = row;
+        Ok(Self { keystore, born, backed_up, made_here })
     }
 }
 

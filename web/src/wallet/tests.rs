@@ -324,6 +324,7 @@ fn nothing_is_known_before_it_is_proved_and_a_restart_goes_on() {
     let node = world.node();
     let (history, proof) = block_on(world.wallet.history(&client(&node))).unwrap();
     assert_eq!((history.entries.len(), history.complete, history.from), (3, true, Height(0)));
+    assert!(!history.older, "made here");
     assert!(
         history
             .entries
@@ -364,6 +365,70 @@ fn a_wallet_comes_back_from_its_words_elsewhere() {
     world.refresh().unwrap();
     assert_eq!(elsewhere.view(), world.view());
     assert_eq!(elsewhere.total(), Some(Amount(4 * COIN.0)));
+}
+
+#[test]
+fn a_wallet_restored_from_a_late_block_has_its_older_coins_and_says_where_its_history_starts() {
+    let world = World::paid(30);
+    let (words, height) = (world.wallet.words(PASSWORD).unwrap().join(" "), world.full.height());
+    for from in [1, 15, height.0, height.0 + 1] {
+        let rows = MemoryStore::default();
+        let wallet = open(&world.full, &rows);
+        let mut late = World { full: world.full.copy(), rows, wallet };
+        block_on(late.wallet.restore(new(from), &words, late.now())).unwrap();
+        for visit in ["first", "second"] {
+            late.refresh().unwrap();
+            let view = late.view();
+            assert_eq!((view.total, view.spendable), (world.total(), world.total()), "from {from}, {visit}");
+            assert!(view.verified && view.complete, "from {from}, {visit}");
+            late.restart();
+            late.unlock();
+        }
+        late.full.grow(Vec::new());
+        late.refresh().unwrap();
+        let node = late.node();
+        let client = client(&node);
+        let (history, _) = block_on(late.wallet.history(&client)).unwrap();
+        let payments = (1..=height.0).filter(|height| *height >= from).count();
+        assert_eq!((history.from, history.entries.len()), (Height(from), payments), "from {from}");
+        assert!(history.complete && history.older, "from {from}");
+        let all = Payment {
+            to: block_on(world.wallet.address(world.now())).unwrap(),
+            amount: "max".to_owned(),
+            memo: None,
+            fee_per_kb: None,
+            id: None,
+        };
+        assert_eq!(late.wallet.quote(&client, &all).unwrap().inputs, 30, "from {from}: all can be spent");
+    }
+}
+
+#[test]
+fn coins_behind_more_emptied_addresses_than_a_gap_are_found_from_a_late_block() {
+    let mut world = World::paid(0);
+    for round in 0..6 {
+        for _ in 0..22 {
+            world.receive();
+            world.refresh().unwrap();
+        }
+        // All of it goes on to the next address.
+        let node = world.node();
+        let client = client(&node);
+        let to = block_on(world.wallet.address(world.now())).unwrap();
+        let mut pay = Payment { to, amount: "max".to_owned(), memo: None, fee_per_kb: None, id: None };
+        pay.amount = world.wallet.quote(&client, &pay).unwrap().amount.to_string();
+        block_on(world.wallet.send(&client, &pay, [round; 16])).unwrap();
+        drop(client);
+        world.full.grow(node.taken.take());
+        world.refresh().unwrap();
+    }
+    let words = world.wallet.words(PASSWORD).unwrap().join(" ");
+    let rows = MemoryStore::default();
+    let late = World { full: world.full.copy(), wallet: open(&world.full, &rows), rows };
+    block_on(late.wallet.restore(new(world.full.height().0), &words, late.now())).unwrap();
+    late.refresh().unwrap();
+    assert!(world.wallet.addresses(world.now()).unwrap().len() > 132, "each was given out once");
+    assert_eq!(late.total(), world.total());
 }
 
 #[test]

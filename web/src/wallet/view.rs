@@ -155,6 +155,8 @@ crate::api! {
         from: Height,
         /// Whether every block from there on was looked at.
         complete: bool,
+        /// Whether the wallet may be older than the first block looked at.
+        older: bool,
         /// The payments.
         entries: Vec<HistoryEntry>,
     }
@@ -236,7 +238,7 @@ impl<W: Store> Wallet<W> {
         let complete = book.balance.get().is_some() && scanning(&book, height).is_none();
         let entries = state.history().rev().map(|entry| self.entry(entry)).collect();
         let proof = as_of(head, height, block, coverage.time, now(client));
-        Ok((History { from: coverage.start, complete, entries }, proof))
+        Ok((History { from: coverage.start, complete, older: state.is_older(), entries }, proof))
     }
 
     fn entry(&self, entry: &Entry) -> HistoryEntry {

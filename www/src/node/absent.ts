@@ -1,6 +1,7 @@
 /** What stands in for the light node's package in a build that has none: it says so and verifies nothing. */
 
-import type { BuildInfo, LightNode, ProbeResult, VerifiedReceipt } from './api';
+import type { BuildInfo, LightNode, ProbeResult } from 'timecoin';
+import type { VerifiedReceipt } from 'timecoin/verifier';
 
 export class TimeCoinError extends Error {
   code = 'not_in_build';

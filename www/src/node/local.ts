@@ -1,6 +1,7 @@
 /** The light node of the npm package, started in its Worker. The only file of the app that loads the package. */
 
-import type { LightNode, VerifiedReceipt, VerifyOptions } from './api';
+import type { LightNode } from 'timecoin';
+import type { VerifiedReceipt, VerifyOptions } from 'timecoin/verifier';
 import { NodeError } from './errors';
 
 /** The chain spec that the serving node publishes beside the app. */

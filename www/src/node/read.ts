@@ -8,6 +8,11 @@ function wrong(what: string, name: string): never {
   throw new NodeError('bad_answer', `The node's answer has no ${what} in "${name}".`, 'The node may be of another version, or faulty.');
 }
 
+/** The node means something that this version does not know. */
+export function unknown(name: string): never {
+  throw new NodeError('bad_answer', `The node named an unknown ${name}.`, 'The node may be of another version.');
+}
+
 export function asObject(value: unknown, name = 'answer'): Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : wrong('object', name);
 }
@@ -29,6 +34,12 @@ export function count(from: Json, name: string): number {
 export function flag(from: Json, name: string): boolean {
   const value = from[name];
   return typeof value === 'boolean' ? value : wrong('yes or no', name);
+}
+
+/** One of some words, however the node writes them: its names of tiers begin with a capital. */
+export function oneOf<T extends string>(from: Json, name: string, words: readonly T[]): T {
+  const word = text(from, name).toLowerCase();
+  return words.find((known) => known === word) ?? unknown(name);
 }
 
 /** Null stays null; what is absent is null too. */

@@ -3,9 +3,9 @@
  * answer says so. It is what is left where WebAssembly is blocked, and the source of data that has no proof.
  */
 
-import type { Balance, BlockView, Certificate, Coin, Head, Masternode, Phase, Receipt, TransactionView } from './api';
+import type { Action, Balance, BlockView, Certificate, Class, Coin, Head, Masternode, Phase, Receipt, Status, Tier, TransactionView } from 'timecoin';
 import { NodeError } from './errors';
-import { asList, asObject, count, countOrNull, flag, list, text, textOrNull, type Json } from './read';
+import { asList, asObject, count, countOrNull, flag, list, oneOf, text, textOrNull, unknown, type Json } from './read';
 import { Feed, Rpc } from './rpc';
 import type { AddressEvent, ChainInfo, NetworkView, ReportedBlock, Shown } from './shown';
 
@@ -29,11 +29,30 @@ function readCoin(coin: Json): Coin {
 }
 
 const PHASES: readonly Phase[] = ['pending', 'preprepare', 'prepare', 'commit', 'finalized', 'dropped'];
+const TIERS: readonly Tier[] = ['bronze', 'silver', 'gold'];
+const CLASSES: readonly Class[] = ['server', 'browser'];
+const STATUSES: readonly Status[] = ['active', 'retired', 'ejected'];
 
 function readPhase(from: Json): Phase {
-  const phase = PHASES.find((known) => known === from['phase']);
-  if (phase === undefined) throw new NodeError('bad_answer', 'The node named an unknown phase.', 'The node may be of another version.');
-  return phase;
+  return oneOf(from, 'phase', PHASES);
+}
+
+function readAction(from: Json): Action {
+  const kind = text(from, 'kind');
+  switch (kind) {
+    case 'transfer':
+      return { kind };
+    case 'register_masternode':
+      return { kind, tier: oneOf(from, 'tier', TIERS), class: oneOf(from, 'class', CLASSES), operator: text(from, 'operator'), payout: text(from, 'payout') };
+    case 'retire_masternode':
+      return { kind, masternode: text(from, 'masternode') };
+    case 'rotate_operator':
+      return { kind, masternode: text(from, 'masternode'), operator: text(from, 'operator') };
+    case 'reward':
+      return { kind, height: count(from, 'height') };
+    default:
+      return unknown('kind');
+  }
 }
 
 function readTransaction(from: Json, place: TransactionView['at'], phase: Phase): TransactionView {
@@ -48,7 +67,7 @@ function readTransaction(from: Json, place: TransactionView['at'], phase: Phase)
     memo: memo === '' ? null : memo,
     size: count(from, 'size'),
     expires_at: count(from, 'expires_at'),
-    action: from['action'],
+    action: readAction(asObject(from['action'], 'action')),
     at: place,
   };
 }
@@ -218,7 +237,7 @@ export class Remote {
       protocol_version: count(info, 'protocol_version'),
       peers: peers.map((peer) => ({
         node: text(peer, 'node'),
-        height: count(peer, 'height'),
+        height: peer['role'] === 'light' ? null : count(peer, 'height'),
         round_trip_ms: countOrNull(peer, 'round_trip_ms'),
         role: textOrNull(peer, 'role'),
         listen: textOrNull(peer, 'listen'),
@@ -273,33 +292,26 @@ export class Remote {
 
 /** A masternode with what only its node counts. */
 export interface ReportedMasternode extends Masternode {
-  payout: string;
   collateral: string;
   /** Null outside the set. */
   signed_this_epoch: number | null;
   last_signed: number | null;
-  in_set: boolean;
 }
 
-const TIERS: Record<string, Masternode['tier']> = { Bronze: 'bronze', Silver: 'silver', Gold: 'gold' };
-
 function readMasternode(from: Json): ReportedMasternode {
-  const tier = TIERS[text(from, 'tier')];
-  if (tier === undefined) throw new NodeError('bad_answer', 'The node named an unknown tier.', 'The node may be of another version.');
   const weight = countOrNull(from, 'weight');
   return {
     id: text(from, 'masternode'),
     operator: text(from, 'operator'),
     owner: text(from, 'owner'),
-    tier,
-    class: text(from, 'class').toLowerCase(),
+    tier: oneOf(from, 'tier', TIERS),
+    class: oneOf(from, 'class', CLASSES),
     weight: weight === null ? null : weight.toString(),
-    status: text(from, 'status'),
+    status: oneOf(from, 'status', STATUSES),
     registered_at: count(from, 'registered_at'),
     payout: text(from, 'payout'),
     collateral: text(asObject(from['collateral'], 'collateral'), 'amount'),
     signed_this_epoch: countOrNull(from, 'signed_this_epoch'),
     last_signed: countOrNull(from, 'last_signed'),
-    in_set: weight !== null,
   };
 }

@@ -1,6 +1,6 @@
 /** What pages show: an answer that says where it holds, how old it is, and whether this browser has checked it. */
 
-import type { Answer, Coin, Finality, Head } from './api';
+import type { Answer, Coin, Finality, Head } from 'timecoin';
 
 export interface Shown<T> {
   value: T;
@@ -52,7 +52,8 @@ export interface NetworkView {
   protocol_version: number;
   peers: {
     node: string;
-    height: number;
+    /** Null where the peer says none: light nodes follow no chain of their own. */
+    height: number | null;
     round_trip_ms: number | null;
     role: string | null;
     listen: string | null;

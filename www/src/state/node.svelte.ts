@@ -3,7 +3,7 @@
  * Pages ask here. An answer is the light node's where it has one; otherwise it is marked as reported.
  */
 
-import type { Balance, BlockView, Coin, Evidence, Head, LightNode, Masternode, NodeInfo, PeerView, Receipt, State, TransactionView } from '@/node/api';
+import type { Balance, BlockView, Coin, Evidence, Head, LightNode, Masternode, NodeInfo, PeerView, Receipt, State, TransactionView } from 'timecoin';
 import { describe, NodeError } from '@/node/errors';
 import { openLocal } from '@/node/local';
 import { Remote, type ReportedMasternode } from '@/node/remote';

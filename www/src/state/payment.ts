@@ -1,6 +1,6 @@
 /** Checks one payment's finality by its receipt: also where no light node runs. */
 
-import type { VerifiedReceipt } from '@/node/api';
+import type { VerifiedReceipt } from 'timecoin/verifier';
 import { NodeError } from '@/node/errors';
 import { checkReceipt, loadVerifier } from '@/node/local';
 import { node } from './node.svelte';

@@ -1,6 +1,6 @@
 /** The wallet as pages see it. No secret is ever here: words and passwords live in the page that asks for them. */
 
-import type { Answer, History, WalletAddress, WalletApi, WalletStatus, WalletView } from '@/node/api';
+import type { Answer, History, WalletAddress, Wallet, WalletStatus, WalletView } from 'timecoin';
 import { describe, type NodeError } from '@/node/errors';
 import { proved, type Shown } from '@/node/shown';
 import { node } from './node.svelte';
@@ -16,10 +16,10 @@ class WalletState {
   addresses = $state.raw<WalletAddress[] | null>(null);
   history = $state.raw<Shown<History> | null>(null);
   problem = $state.raw<NodeError | null>(null);
-  #watching: WalletApi | null = null;
+  #watching: Wallet | null = null;
   #historyTimer: ReturnType<typeof setTimeout> | undefined;
 
-  get api(): WalletApi | null {
+  get api(): Wallet | null {
     return node.local?.wallet ?? null;
   }
 
@@ -84,7 +84,7 @@ class WalletState {
     this.history = null;
   }
 
-  async #watch(api: WalletApi): Promise<void> {
+  async #watch(api: Wallet): Promise<void> {
     this.#watching = api;
     try {
       for await (const view of api.watch()) {

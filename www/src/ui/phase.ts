@@ -1,6 +1,6 @@
 /** The words for a transaction's phases. Pending, committed and final are three different things. */
 
-import type { Phase } from '@/node/api';
+import type { Phase } from 'timecoin';
 
 export const PHASES: readonly Phase[] = ['pending', 'preprepare', 'prepare', 'commit', 'finalized'];
 

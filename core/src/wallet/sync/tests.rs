@@ -82,6 +82,57 @@ fn a_wallet_finds_all_its_coins_and_proves_their_sum() {
     assert_eq!(keys.0, [], "nothing is looked at twice");
 }
 
+/// A wallet that is looked at from `start` on, with the keys that a restore makes.
+fn restored(full: &FullNode, start: u64) -> RefCell<WalletState> {
+    let account = Account::new(0, &SEED).unwrap();
+    RefCell::new(WalletState::older(full.ledger.chain, account, Height(start)))
+}
+
+#[test]
+fn a_wallet_has_all_its_coins_whatever_block_it_starts_at() {
+    let (full, payments) = paid();
+    for start in [0, 1, 60, 149, 150, 151] {
+        let state = restored(&full, start);
+        let peers = Peers::new(vec![(full.copy(), honest)]);
+        let (balance, _) = run(&peers, &state);
+        let balance = balance.unwrap_or_else(|error| panic!("from {start}: {error}"));
+        assert_eq!((balance.total, balance.coins), (Amount(5_000_000 * payments), payments), "from {start}");
+        let in_blocks = (start.max(1)..=150).filter(|height| height % 5 == 1).count();
+        assert_eq!(state.borrow().history().count(), in_blocks, "from {start}");
+        assert_eq!(state.borrow().coverage().start, Height(start), "from {start}");
+        let kept = state.borrow().to_json();
+        assert_eq!(
+            WalletState::from_json(&kept, full.ledger.chain).unwrap(),
+            *state.borrow(),
+            "from {start}"
+        );
+        let asked = peers.asked();
+        assert_eq!(run(&peers, &state).0.unwrap().coins, payments, "from {start}");
+        let again = peers.asked() - asked;
+        assert!(again < 8, "from {start}: {again} questions, though older coins are known");
+    }
+}
+
+#[test]
+fn an_older_coin_of_a_key_that_scanning_brings_up_is_found() {
+    let (mut full, payments) = paid();
+    let mut account = Account::new(0, &SEED).unwrap();
+    account.extend_by(&SEED, 400).unwrap();
+    let owner = |at| account.owners().find(|owner| account.position(owner) == Some(at)).unwrap();
+    // The last key that holds a coin is 145: 160 is watched, 175 only once 160 was paid.
+    let (far, near) = (owner(175), owner(160));
+    let state = restored(&full, 155);
+    for to in [Some(far), None, None, None, None, Some(near)] {
+        full.grow(to.map(|to| full.payment_to(to)).into_iter().collect());
+    }
+    let peers = Peers::new(vec![(full.copy(), honest)]);
+    let opened = LightClient::open(peers.chain(), AgePolicy::AnyAge, None, &peers, MemoryStore::default());
+    let client = block_on(opened).unwrap();
+    block_on(client.follow(&0, full.height())).unwrap();
+    let balance = block_on(balance(&client, &state, &mut Ring::default())).unwrap();
+    assert_eq!(balance.coins, payments + 2);
+}
+
 fn hides_a_filter(_: &Question, reply: Reply) -> Option<Reply> {
     Some(match reply {
         Reply::Filters(mut list) => {
