@@ -62,6 +62,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Wordless<D> {
 
     deserialize! {
         deserialize_any()
+        deserialize_f32()
+        deserialize_f64()
         deserialize_bool()
         deserialize_u8()
         deserialize_u16()
@@ -78,7 +80,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Wordless<D> {
 
     // Own types have none of these, and bincode refuses what describes itself.
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u128 f32 f64 char str bytes byte_buf unit unit_struct tuple_struct map identifier ignored_any
+        i8 i16 i32 i64 i128 u128 char str bytes byte_buf unit unit_struct tuple_struct map identifier ignored_any
     }
 
     fn is_human_readable(&self) -> bool {
