@@ -200,7 +200,7 @@ fn trust_ends_at_exactly_the_trust_period() {
 }
 
 #[test]
-fn a_header_may_be_ahead_by_exactly_the_drift() {
+fn case_6_a_header_may_be_ahead_by_exactly_the_drift() {
     let (_, trusted, block, mut options, _) = skip();
     let Time(time) = block.header.time;
     for drift_ms in [0, 500] {
@@ -242,7 +242,7 @@ fn a_direct_successor_needs_the_named_set_and_parent() {
 }
 
 #[test]
-fn a_made_up_set_convinces_nobody() {
+fn case_5_a_made_up_set_convinces_nobody() {
     let (chain, trusted, good, options, now) = skip();
     let keys: Vec<_> = (500..510).map(key).collect();
     let members: Vec<_> = keys.iter().map(|key| (key.public_key(), 1000)).collect();
