@@ -29,4 +29,32 @@ impl Time {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The time after `self`, when a clock that may be set shows `wall` and `elapsed_ms` went by on one that nobody sets. It
+    /// never decreases. Where the clock was set back, time does not stop, which would stop every timer: it runs at half
+    /// speed until the clock has caught up.
+    #[must_use]
+    pub const fn advanced(self, wall: Self, elapsed_ms: u64) -> Self {
+        if wall.0 >= self.0 { wall } else { self.plus(elapsed_ms / 2) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_follows_a_clock_forward_and_slows_when_it_is_set_back() {
+        let cases = [
+            ("forward", 1_000, 1_500, 500, 1_500),
+            ("a jump forward", 1_000, 9_000, 5, 9_000),
+            ("standing still", 1_000, 1_000, 5, 1_000),
+            ("set back", 9_000, 1_000, 600, 9_300),
+            ("set back, read at once", 9_000, 1_000, 1, 9_000),
+            ("caught up", 9_000, 9_001, 600, 9_001),
+        ];
+        for (name, last, wall, elapsed_ms, expected) in cases {
+            assert_eq!(Time(last).advanced(Time(wall), elapsed_ms), Time(expected), "{name}");
+        }
+    }
 }

@@ -250,6 +250,8 @@ impl Server {
             return (Said::Reply(Reply::Watch(changes)), true);
         }
         if self.lie == Lie::Slow {
+            // Said at once: nobody may wait for the answer.
+            self.tell(Told::Lie { about: about(question) });
             tokio::time::sleep(self.delay).await;
         }
         let before = (self.lie == Lie::StaleHead).then(|| lock(&self.said).get(&encode(question)).cloned());
@@ -266,7 +268,7 @@ impl Server {
             }
             (lie, ..) => lie.turn(truth.clone(), &self.chain),
         };
-        let is_lie = reply != truth || self.lie == Lie::Slow;
+        let is_lie = reply != truth;
         (Said::Reply(reply), is_lie)
     }
 

@@ -25,7 +25,7 @@ use timecoin_core::spec::ChainSpec;
 use timecoin_core::time::Time;
 use timecoin_web::api::Code;
 use timecoin_web::api::error::sentence;
-use timecoin_web::platform::{entropy, now, sleep_ms};
+use timecoin_web::platform::{entropy, monotonic_ms, now, sleep_ms};
 use timecoin_web::store::{IndexedDbStore, StoreError};
 use wasm_bindgen_futures::spawn_local;
 
@@ -174,14 +174,23 @@ impl Driver {
     }
 }
 
-/// Time that never decreases: where the device's clock is set back, it stands until that has caught up.
+/// Time that never decreases.
 #[derive(Default)]
-struct Clock(Cell<Time>);
+struct Clock {
+    /// The last time told, and when that was by the clock that nobody sets.
+    last: Cell<Option<(Time, u64)>>,
+}
 
 impl Clock {
     fn now(&self) -> Time {
-        self.0.set(self.0.get().max(now()));
-        self.0.get()
+        let (wall, read_ms) = (now(), monotonic_ms());
+        let (before, before_ms) = self.last.get().unwrap_or((wall, read_ms));
+        let time = before.advanced(wall, read_ms.saturating_sub(before_ms));
+        // Kept as it was while nothing moves, so that many quick readings add up.
+        if time != before || self.last.get().is_none() {
+            self.last.set(Some((time, read_ms)));
+        }
+        time
     }
 }
 

@@ -17,8 +17,6 @@ pub(crate) struct Status {
     /// The newest final block here.
     height: Option<Height>,
     block: Option<BlockId>,
-    /// The newest height a peer says it has.
-    pub(crate) network: Option<Height>,
     view: Option<u32>,
     step: Option<&'static str>,
     /// Whether the key votes in the set that signs the next block, and with what weight of what.
