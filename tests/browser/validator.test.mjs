@@ -1,10 +1,10 @@
 // A full validator in a page, against real native validators: it is needed for a quorum, votes, proposes, and comes back.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { inEachBrowser, launch, until } from "./rig/browsers.mjs";
+import { BROWSERS, launch, until } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
 import { serveNode } from "./rig/node-page.mjs";
 
@@ -18,7 +18,12 @@ async function eventually(page, probe) {
 
 const statusOf = (page) => page.evaluate(() => window.validator.status);
 
-inEachBrowser((name) => {
+// Most of the time is waited for: all browsers at once, each with a devnet of its own.
+describe("validators", { concurrency: true }, () => {
+  for (const name of BROWSERS) describe(name, { concurrency: 1 }, () => validatorTests(name));
+});
+
+function validatorTests(name) {
   let devnet;
   let server;
   let browser;
@@ -95,4 +100,4 @@ inEachBrowser((name) => {
     await page.evaluate(() => window.validator.stop());
     assert.equal((await statusOf(page)).stage.kind, "stopped");
   });
-});
+}

@@ -96,6 +96,8 @@ export async function serve({ root, folder, at = '/', node = null, files = {}, w
     socket.on('close', close);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // A test that fails before it closes its server must not keep the run from ending.
+  server.unref();
   const address = server.address();
   return {
     url: `http://127.0.0.1:${address.port}${at}`,

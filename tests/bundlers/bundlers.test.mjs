@@ -28,6 +28,8 @@ async function payloadOf(name) {
 }
 const verifier = await payloadOf("timecoin_verifier");
 const light = await payloadOf("timecoin_web");
+const full = await payloadOf("timecoin_validator");
+const published = [verifier, light, full];
 
 let browser;
 before(async () => {
@@ -84,19 +86,22 @@ for (const [name, served] of [["vite", "dist"], ["webpack", ""], ["esbuild", ""]
     const built = await files(`${folder}/dist`);
     const payloads = built.filter(({ bytes }) => bytes.subarray(0, 4).toString("latin1") === "\0asm");
     const sizes = payloads.map(({ bytes }) => bytes.length).sort((one, two) => one - two);
-    assert.deepEqual(sizes, [verifier.bytes.length, light.bytes.length], "each payload once");
-    for (const { bytes } of [verifier, light]) assert.ok(payloads.some((built) => built.bytes.equals(bytes)), "as it was published");
+    const expected = published.map(({ bytes }) => bytes.length).sort((one, two) => one - two);
+    assert.deepEqual(sizes, expected, "each payload once");
+    for (const { bytes } of published) assert.ok(payloads.some((built) => built.bytes.equals(bytes)), "as it was published");
     for (const { name, bytes } of built.filter(({ name }) => name.endsWith(".js"))) {
       assert.ok(!bytes.includes("AGFzbQ"), `${name} carries no payload in base64`);
     }
     const page = `${folder}/${served}`;
     await writeFile(`${page}/receipt.json`, line);
-    const { proved, refused, build, node } = JSON.parse(await visit(page));
+    const { proved, refused, build, node, validator } = JSON.parse(await visit(page));
     const { txid, height, outputs } = JSON.parse(answer);
     assert.deepEqual([proved.txid, proved.height, proved.outputs], [txid, height, outputs]);
     assert.equal(refused, "receipt-damaged");
     assert.deepEqual([build.wasm_sha256, build.bytes], verifier.facts);
     assert.deepEqual([node.build.wasm_sha256, node.build.bytes], light.facts);
+    assert.deepEqual([validator.build.wasm_sha256, validator.build.bytes], full.facts);
+    assert.deepEqual([validator.stage, validator.member, validator.stopped], ["running", false, "stopped"]);
     assert.deepEqual([node.address, node.info.leader, node.info.tabs, node.info.restarts], ["bad_address", true, 1, 0]);
     assert.deepEqual(node.probe, { ok: true, missing: [], limited: [] });
   });
@@ -126,14 +131,14 @@ test("the package is modules, types and payloads, and runs nothing when installe
   assert.equal(manifest.scripts, undefined);
   assert.equal(manifest.dependencies, undefined);
   assert.equal(manifest.sideEffects, false);
-  const published = await files(`${output}/vite/node_modules/timecoin`);
-  const strangers = published.map(({ name }) => name).filter((name) => !/\.(d\.ts|js|wasm)$|\/(package\.json|README\.md)$/.test(name));
+  const packed = await files(`${output}/vite/node_modules/timecoin`);
+  const strangers = packed.map(({ name }) => name).filter((name) => !/\.(d\.ts|js|wasm)$|\/(package\.json|README\.md)$/.test(name));
   assert.deepEqual(strangers, []);
   for (const target of Object.values(manifest.exports).flatMap(Object.values)) {
-    assert.ok(published.some(({ name }) => name.endsWith(target.slice(1))), `${target} is there`);
+    assert.ok(packed.some(({ name }) => name.endsWith(target.slice(1))), `${target} is there`);
   }
   // Under Node there is no `window` to disturb; whatever an import would start would fail or be seen here.
   const known = Object.keys(globalThis);
-  for (const entry of ["verifier", "index"]) await import(`${output}/vite/node_modules/timecoin/dist/${entry}.js`);
+  for (const entry of ["verifier", "validator", "index"]) await import(`${output}/vite/node_modules/timecoin/dist/${entry}.js`);
   assert.deepEqual(Object.keys(globalThis), known);
 });
