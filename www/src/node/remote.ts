@@ -47,7 +47,7 @@ function readAction(from: Json): Action {
     case 'retire_masternode':
       return { kind, masternode: text(from, 'masternode') };
     case 'rotate_operator':
-      return { kind, masternode: text(from, 'masternode'), operator: text(from, 'operator') };
+      return { kind, masternode: text(from, 'masternode'), replaces: text(from, 'replaces'), operator: text(from, 'operator') };
     case 'reward':
       return { kind, height: count(from, 'height') };
     default:
