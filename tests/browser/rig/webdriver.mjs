@@ -9,13 +9,13 @@ import { end, freePort, ready, start } from "./processes.mjs";
 const WEBKIT = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 const SCRIPT_MS = 600_000;
 
-/** Starts Firefox; with `profile`, on a folder that outlives it. */
-export async function launchFirefox({ profile } = {}) {
-  return session("firefox", await startFirefox(profile));
+/** Starts Firefox; with `profile`, on a folder that outlives it. With `hides`, one tab hides the others, as with people. */
+export async function launchFirefox({ profile, hides } = {}) {
+  return session("firefox", await startFirefox(profile), hides);
 }
 
 /** Starts WebKitGTK's MiniBrowser on a display of its own. Its profile always ends with it. */
-export async function launchWebkit() {
+export async function launchWebkit({ hides } = {}) {
   const display = start("Xvfb", ["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]);
   const number = await ready(display, ({ output }) => output.match(/^(\d+)\n/m)?.[1] ?? null);
   const port = await freePort();
@@ -42,7 +42,7 @@ export async function launchWebkit() {
     getWindowHandle: () => driver.getWindowHandle(),
     getAllWindowHandles: () => driver.getAllWindowHandles(),
     switchToWindow: (handle) => driver.switchTo().window(handle),
-    switchToNewWindow: () => driver.switchTo().newWindow("window"),
+    switchToNew: (type) => driver.switchTo().newWindow(type),
     get: (url) => driver.get(url),
     executeAsyncScript: (script) => driver.executeAsyncScript(script),
     takeScreenshot: () => driver.takeScreenshot(),
@@ -51,10 +51,10 @@ export async function launchWebkit() {
       await driver.quit().catch(() => {});
       await finish();
     },
-  });
+  }, hides);
 }
 
-async function session(name, driver) {
+async function session(name, driver, hides = false) {
   // WebDriver has one current window for all callers, so calls take turns.
   let turn = Promise.resolve();
   const inTurn = (work) => {
@@ -84,8 +84,8 @@ async function session(name, driver) {
         let handle = idle.pop();
         await driver.switchToWindow(handle ?? (await driver.getAllWindowHandles())[0]);
         if (handle === undefined) {
-          // Tabs would hide each other.
-          await driver.switchToNewWindow();
+          // Tabs hide each other.
+          await driver.switchToNew(hides ? "tab" : "window");
           handle = await driver.getWindowHandle();
         }
         await driver.get(url);
@@ -115,6 +115,8 @@ function page(driver, handle, inTurn, leave) {
         return value ?? undefined;
       }),
     goto: (url) => here(() => driver.get(url)),
+    /** Shows it, as every other call does that is made to it. */
+    front: () => here(() => {}),
     screenshot: (path) => here(async () => writeFile(path, await driver.takeScreenshot(), "base64")),
     close: () => here(() => leave(handle)),
     log: () => [],
