@@ -74,11 +74,11 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             outbox_frames_max: 1024,
             outbox_bytes_max: 2 * FRAME_SIZE_MAX + (1 << 20),
-            outbox_total_max: 24 << 20,
-            unfinished_total_max: 16 << 20,
+            outbox_total_max: 14 << 20,
+            unfinished_total_max: 8 << 20,
             message_timeout: Duration::from_secs(20),
             events_max: 64,
-            events_bytes_max: 16 << 20,
+            events_bytes_max: 8 << 20,
         }
     }
 }
