@@ -10,6 +10,7 @@ import { ONCE, type Code, type Methods, type State, type Topics } from './api.js
 import { failure, failureOf, read, type Failed, type TimeCoinError } from './error.js';
 import { SLOW_S, type FromWorker, type Request, type StartOptions, type ToWorker } from './protocol.js';
 import { stream } from './stream.js';
+import { words } from './words.js';
 
 /** The Worker is asked for a sign of life so often, */
 const PING_MS = 1_000;
@@ -307,8 +308,4 @@ const WAKING: readonly [target: () => EventTarget, event: string][] = [
 
 function stateOf({ code, message, advice }: TimeCoinError): State {
   return { kind: 'failed', code, message, advice };
-}
-
-export function words(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -5,7 +5,7 @@
  * ask, over a `BroadcastChannel`. Parameters and answers stay JSON text all the way: nobody in between reads them.
  */
 
-import type { Code } from './api.js';
+import type { Dead } from './ending.js';
 
 /** What the node is started with; the Rust side reads it. */
 export interface StartOptions {
@@ -54,8 +54,7 @@ export type FromWorker =
   | { t: 'busy' }
   /** From now on this node answers: whatever is open has to be asked again. */
   | { t: 'node'; epoch: string }
-  /** The Worker is of no more use. `final`: another one would not be, either. */
-  | { t: 'dead'; code: Code; message: string; final: boolean }
+  | Dead
   | Response;
 
 /** Between Workers, on the channel of all. */

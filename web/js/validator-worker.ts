@@ -4,36 +4,15 @@
  */
 
 import init, { operatorOf, Validator } from './generated/timecoin_validator.js';
-import type { Code } from './api.js';
+import { dead, isOver, panicked, tell, trapped } from './ending.js';
+import { words } from './words.js';
 import type { FromValidator, ToValidator, ValidatorStart, ValidatorStatus } from './validator.js';
 
 /** The page is told of changes so often. */
 const STATUS_MS = 200;
 
 let validator: Validator | null = null;
-/** The words of a panic, said before the trap. */
-let panicked: string | null = null;
-let over = false;
-
-function post(message: FromValidator): void {
-  if (!over) self.postMessage(message);
-}
-
-/** This Worker is of no more use. `final`: another one would not be, either. */
-function dead(code: Code, message: string, final: boolean): void {
-  if (over) return;
-  post({ t: 'dead', code, message, final });
-  over = true;
-  close();
-}
-
-function words(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-function trapped(thrown: unknown): void {
-  dead('crashing', panicked ?? words(thrown), false);
-}
+const post: (message: FromValidator) => void = tell;
 
 async function start({ options, wasm }: ValidatorStart): Promise<void> {
   try {
@@ -49,19 +28,20 @@ async function start({ options, wasm }: ValidatorStart): Promise<void> {
   }
   await navigator.locks.request(`timecoin operator ${operator}`, { ifAvailable: true }, (lock) => {
     if (lock === null) return dead('key_in_use', 'Another tab of this browser votes with this key.', true);
-    return run(JSON.stringify(options), operator);
+    // Held until the Worker ends, which is after what it writes is written.
+    void run(JSON.stringify(options), operator);
+    return new Promise<void>(() => undefined);
   });
 }
 
-/** Runs to the end: the lock is held until then. */
 async function run(options: string, operator: string): Promise<void> {
   try {
-    validator = new Validator(options, (why: string) => (panicked = why));
+    validator = new Validator(options, panicked);
   } catch (thrown) {
     return typeof thrown === 'string' ? dead('bad_request', thrown, true) : trapped(thrown);
   }
   post({ t: 'operator', operator });
-  for (let last = ''; !over; await new Promise((resolve) => setTimeout(resolve, STATUS_MS))) {
+  for (let last = ''; !isOver(); await new Promise((resolve) => setTimeout(resolve, STATUS_MS))) {
     const text = validator.status();
     if (text === last) continue;
     last = text;
@@ -73,14 +53,6 @@ async function run(options: string, operator: string): Promise<void> {
   }
 }
 
-self.addEventListener('error', (event) => {
-  event.preventDefault();
-  trapped(event.error ?? event.message);
-});
-self.addEventListener('unhandledrejection', (event) => {
-  event.preventDefault();
-  trapped(event.reason);
-});
 self.addEventListener('message', ({ data }: MessageEvent<ToValidator>) => {
   switch (data.t) {
     case 'start':

@@ -6,6 +6,7 @@
  */
 
 import type { Code } from './api.js';
+import type { Dead } from './ending.js';
 import { failure, TimeCoinError } from './error.js';
 import { VALIDATOR } from './generated/build.js';
 import type { BuildInfo } from './node.js';
@@ -19,7 +20,7 @@ const PING_MS = 2_000;
 /** and is replaced when so many went unanswered. */
 const PINGS_MAX = 8;
 /** A Worker that lives no longer than this failed at once; */
-const SHORT_MS = 10_000;
+const SHORT_MS = 20_000;
 /** after so many of them in a row there is no further one. */
 const SHORT_MAX = 5;
 const RETRY_FIRST_MS = 250;
@@ -92,7 +93,7 @@ export type FromValidator =
   | { t: 'operator'; operator: string }
   | { t: 'status'; status: ValidatorStatus }
   | { t: 'pong' }
-  | { t: 'dead'; code: Code; message: string; final: boolean };
+  | Dead;
 
 /** A validator that runs in this page. */
 export interface Validator {

@@ -7,7 +7,9 @@
 
 import init, { LightNode } from './generated/timecoin_web.js';
 import type { Code } from './api.js';
+import { dead, end, isOver, panicked, tell, trapped } from './ending.js';
 import { SLOW, SLOW_S, type FromWorker, type Reply, type Request, type Response, type Shared, type Start, type ToWorker } from './protocol.js';
+import { words } from './words.js';
 
 /** The node says that it lives so often; */
 const BEAT_MS = 1_000;
@@ -17,8 +19,6 @@ const BEATS_MAX = 5;
 const SPREAD_MS = 400;
 /** Tabs that are gone are looked for every so many beats. */
 const SWEEP_BEATS = 5;
-/** What the browser gets to finish writing before a Worker ends. */
-const GRACE_MS = 1_000;
 
 /** Runs the node, for this tab and the others. */
 class Leader {
@@ -156,9 +156,8 @@ class Tab {
   stop(): void {
     this.#leader?.node.stop();
     this.#queue.abort();
-    over = true;
     // The locks are given up with the Worker.
-    void written().then(() => close());
+    end();
   }
 
   /** The node will say nothing for a while. */
@@ -187,7 +186,7 @@ class Tab {
   }
 
   #hear(message: Shared): void {
-    if (over) return;
+    if (isOver()) return;
     switch (message.t) {
       case 'who':
         this.#restarts.set(message.tab, message.restarts);
@@ -228,7 +227,7 @@ class Tab {
   }
 
   #beat(): void {
-    if (over) return;
+    if (isOver()) return;
     if (this.#leader !== null) {
       this.#tell({ t: 'leader', epoch: this.#leader.epoch });
       this.#beats += 1;
@@ -280,7 +279,7 @@ class Tab {
     }
     let node: LightNode;
     try {
-      node = new LightNode(JSON.stringify(options), (why: string) => (panicked = why));
+      node = new LightNode(JSON.stringify(options), panicked);
     } catch (thrown) {
       if (typeof thrown !== 'string') return trapped(thrown);
       const { error } = JSON.parse(thrown) as { error: { code: Code; message: string } };
@@ -293,59 +292,9 @@ class Tab {
 }
 
 let tab: Tab | null = null;
-/** The words of a panic, said before the trap. */
-let panicked: string | null = null;
-let over = false;
 
-function post(message: FromWorker): void {
-  if (!over) self.postMessage(message);
-}
+const post: (message: FromWorker) => void = tell;
 
-/** This Worker is of no more use: it says so and ends, and with it its locks. */
-function dead(code: Code, message: string, final: boolean): void {
-  if (over) return;
-  over = true;
-  void written().then(() => {
-    self.postMessage({ t: 'dead', code, message, final } satisfies FromWorker);
-    close();
-  });
-}
-
-/** Transactions that have not ended. WebKit keeps their tables locked if the Worker ends before them. */
-const writing = new Set<IDBTransaction>();
-
-const begin = IDBDatabase.prototype.transaction;
-IDBDatabase.prototype.transaction = function (...given) {
-  if (over) throw new DOMException('this Worker ends', 'InvalidStateError');
-  const transaction = begin.apply(this, given);
-  writing.add(transaction);
-  for (const end of ['complete', 'abort']) transaction.addEventListener(end, () => writing.delete(transaction));
-  return transaction;
-};
-
-/** Waits until what was begun is written; none begins any more. */
-async function written(): Promise<void> {
-  const late = performance.now() + GRACE_MS;
-  while (writing.size > 0 && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
-/** The module trapped, or this script failed. */
-function trapped(thrown: unknown): void {
-  dead('crashing', panicked ?? words(thrown), false);
-}
-
-function words(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-self.addEventListener('error', (event) => {
-  event.preventDefault();
-  trapped(event.error ?? event.message);
-});
-self.addEventListener('unhandledrejection', (event) => {
-  event.preventDefault();
-  trapped(event.reason);
-});
 self.addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
   switch (data.t) {
     case 'start':
@@ -358,6 +307,6 @@ self.addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
       tab?.stop();
       break;
     default:
-      if (!over) tab?.ask(data);
+      if (!isOver()) tab?.ask(data);
   }
 });
