@@ -44,6 +44,21 @@ pub enum DriverError<E: core::error::Error + 'static> {
     Restore(#[from] RestoreError),
 }
 
+/// The clock is compared with the deadline at least this often: a machine that slept wakes to the right time.
+pub const SLEEP_MAX_MS: u64 = 1_000;
+/// After a gap, input is taken for this long before the timer is looked at: everything in transit is older than it.
+pub const GRACE_MS: u64 = 100;
+/// Answers made for peers at once; who asks beyond that hears [`Serve::busy`].
+pub const SERVING_MAX: usize = 8;
+/// A deadline missed by more than this means that the process did not run.
+const GAP_MS: u64 = 1_000;
+
+/// Whether a deadline was missed because the process did not run.
+#[must_use]
+pub fn is_gap(deadline: Time, now: Time) -> bool {
+    deadline > Time(0) && now.since(deadline) > GAP_MS
+}
+
 /// Rows read at once when starting.
 const SCAN_ROWS: usize = 4096;
 

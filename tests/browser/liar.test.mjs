@@ -6,8 +6,9 @@ import { after, before, test } from "node:test";
 
 import { inEachBrowser, launch, until } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
-import { fromAfar, startLiar } from "./rig/liar.mjs";
+import { startLiar } from "./rig/liar.mjs";
 import { attempt, call, openNode, serveNode } from "./rig/node-page.mjs";
+import { wireTo } from "./rig/wire.mjs";
 
 /** How much further away the honest node is, each way, in milliseconds. */
 const FURTHER = 100;
@@ -42,7 +43,7 @@ let honest;
 before(async () => {
   devnet = await startDevnet({ rate: 5 });
   server = await serveNode();
-  honest = await fromAfar(devnet.peers[1], FURTHER);
+  honest = await wireTo(devnet.peers[1], FURTHER);
 });
 after(async () => {
   await honest?.close();

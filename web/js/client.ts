@@ -6,24 +6,11 @@
  * the same are rejected with `restarted` instead. No wasm runs on this side.
  */
 
-import { ONCE, type Code, type Methods, type State, type Topics } from './api.js';
+import { ONCE, type Methods, type State, type Topics } from './api.js';
 import { failure, failureOf, read, type Failed, type TimeCoinError } from './error.js';
 import { SLOW_S, type FromWorker, type Request, type StartOptions, type ToWorker } from './protocol.js';
 import { stream } from './stream.js';
-import { words } from './words.js';
-
-/** The Worker is asked for a sign of life so often, */
-const PING_MS = 1_000;
-/** and is replaced when so many went unanswered. On a busy machine it may be late, and to end it in the middle of its work
- * costs more than to wait. */
-const PINGS_MAX = 12;
-/** A Worker that lives no longer than this failed at once; */
-const SHORT_MS = 20_000;
-/** after so many of them in a row there is no further one. */
-const SHORT_MAX = 5;
-const RETRY_FIRST_MS = 250;
-/** What a Worker gets to finish what it writes. */
-const GRACE_MS = 1_200;
+import { Supervisor } from './supervisor.js';
 
 interface Call {
   kind: 'call';
@@ -56,13 +43,7 @@ export class Client {
   #begin!: () => void;
   #refuse!: (failure: Error) => void;
 
-  readonly #setup: Setup;
-  #worker: Worker | null = null;
-  #born = 0;
-  #unanswered = 0;
-  #short = 0;
-  #restarts = 0;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  readonly #supervisor: Supervisor<ToWorker, FromWorker>;
   #epoch: string | null = null;
   #open = new Map<number, Call | Subscription>();
   #next = 1;
@@ -70,24 +51,31 @@ export class Client {
   #failed: TimeCoinError | null = null;
   /** Hear of states that the Worker cannot tell. */
   #states = new Set<(state: State) => void>();
-  readonly #pinger: ReturnType<typeof setInterval>;
-  #n = 0;
 
-  constructor(setup: Setup) {
-    this.#setup = setup;
+  constructor({ name, options, start, wasm }: Setup) {
     this.ready = new Promise((resolve, reject) => {
       this.#begin = resolve;
       this.#refuse = reject;
     });
     // Whoever does not wait for it hears of the failure by the state.
     this.ready.catch(() => undefined);
-    this.#pinger = setInterval(this.#ping, PING_MS);
     for (const [target, event] of WAKING) target().addEventListener(event, this.#wake);
-    this.#launch();
+    this.#supervisor = new Supervisor({
+      name: 'node',
+      start,
+      first: (restarts) => ({ t: 'start', name, options, wasm, restarts }),
+      hear: (message) => this.#hear(message),
+      lost: (again) => {
+        this.#lost();
+        if (again) this.#show({ kind: 'starting' });
+      },
+      gone: (code, why) => this.#give(failure(code, why), true),
+    });
+    this.#supervisor.launch();
   }
 
   get restarts(): number {
-    return this.#restarts;
+    return this.#supervisor.restarts;
   }
 
   async call<M extends keyof Methods>(method: M, params: Methods[M]['params'], signal?: AbortSignal): Promise<Methods[M]['answer']> {
@@ -156,41 +144,13 @@ export class Client {
     for (const [target, event] of WAKING) target().removeEventListener(event, this.#wake);
   }
 
-  #launch(): void {
-    this.#unanswered = 0;
-    this.#born = performance.now();
-    let worker: Worker;
-    try {
-      worker = this.#setup.start();
-    } catch (thrown) {
-      return this.#give(failure('cannot_run_here', `The Worker cannot be started: ${words(thrown)}.`), true);
-    }
-    this.#worker = worker;
-    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-      if (this.#worker === worker) this.#hear(data);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (this.#worker === worker) this.#replace('not_loaded', event.message || 'The Worker could not be loaded.');
-    };
-    const { name, options, wasm } = this.#setup;
-    this.#post({ t: 'start', name, options, wasm, restarts: this.#restarts });
-  }
-
   #hear(message: FromWorker): void {
     switch (message.t) {
-      case 'pong':
-        this.#unanswered = 0;
-        break;
       case 'busy':
-        this.#unanswered = -SLOW_S;
+        this.#supervisor.wait(SLOW_S);
         break;
       case 'node':
         this.#changed(message.epoch);
-        break;
-      case 'dead':
-        if (message.final) this.#give(failure(message.code, message.message), true);
-        else this.#replace(message.code, message.message);
         break;
       case 'done': {
         const call = this.#open.get(message.id);
@@ -236,52 +196,23 @@ export class Client {
   #issue(one: Call | Subscription): void {
     if (this.#epoch === null) return;
     if (one.kind === 'call') one.sent = true;
-    this.#post(one.request);
+    this.#supervisor.post(one.request);
   }
 
   #send(request: Request): void {
-    if (this.#epoch !== null) this.#post(request);
+    if (this.#epoch !== null) this.#supervisor.post(request);
   }
-
-  #post(message: ToWorker): void {
-    this.#worker?.postMessage(message);
-  }
-
-  #ping = (): void => {
-    if (this.#worker === null) return;
-    if (this.#unanswered >= PINGS_MAX) return this.#replace('crashing', `The node did not answer for ${PINGS_MAX} s.`);
-    this.#unanswered += 1;
-    this.#post({ t: 'ping', n: this.#n++ });
-  };
 
   /** The page was asleep, or the network changed. */
   #wake = (): void => {
     if (!document.hidden) this.#send({ t: 'wake' });
   };
 
-  /** Ends the Worker and starts another one, unless they all fail at once. */
-  #replace(code: Code, why: string): void {
-    this.#worker?.terminate();
-    this.#worker = null;
-    this.#lost();
-    this.#restarts += 1;
-    this.#short = performance.now() - this.#born < SHORT_MS ? this.#short + 1 : 1;
-    if (this.#short > SHORT_MAX) return this.#give(failure(code, why), true);
-    this.#show({ kind: 'starting' });
-    const wait_ms = this.#short === 1 ? 0 : RETRY_FIRST_MS * 2 ** (this.#short - 2);
-    this.#retry = setTimeout(() => this.#launch(), wait_ms);
-  }
-
   /** There will be no node any more. */
   #give(why: TimeCoinError, shown: boolean): void {
     if (this.#failed !== null) return;
     this.#failed = why;
-    clearInterval(this.#pinger);
-    clearTimeout(this.#retry);
-    const worker = this.#worker;
-    this.#worker = null;
-    worker?.postMessage({ t: 'stop' } satisfies ToWorker);
-    setTimeout(() => worker?.terminate(), GRACE_MS);
+    this.#supervisor.end();
     this.#refuse(why);
     if (shown) this.#show(stateOf(why));
     for (const one of this.#open.values()) {

@@ -5,7 +5,6 @@
  * ask, over a `BroadcastChannel`. Parameters and answers stay JSON text all the way: nobody in between reads them.
  */
 
-import type { Dead } from './ending.js';
 
 /** What the node is started with; the Rust side reads it. */
 export interface StartOptions {
@@ -46,15 +45,13 @@ export type Response =
   /** There will be no more; with a failure where there is a text. */
   | { t: 'end'; id: number; text: string | null };
 
-export type ToWorker = Start | { t: 'ping'; n: number } | { t: 'stop' } | Request;
+export type ToWorker = Start | Request;
 
 export type FromWorker =
-  | { t: 'pong'; n: number }
   /** It will not answer for a while, because it stretches a password. */
   | { t: 'busy' }
   /** From now on this node answers: whatever is open has to be asked again. */
   | { t: 'node'; epoch: string }
-  | Dead
   | Response;
 
 /** Between Workers, on the channel of all. */

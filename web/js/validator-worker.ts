@@ -5,8 +5,9 @@
 
 import init, { operatorOf, Validator } from './generated/timecoin_validator.js';
 import { dead, isOver, panicked, tell, trapped } from './ending.js';
+import type { FromSupervised, ToSupervised } from './supervisor.js';
 import { words } from './words.js';
-import type { FromValidator, ToValidator, ValidatorStart, ValidatorStatus } from './validator.js';
+import type { FromValidator, ValidatorStart, ValidatorStatus } from './validator.js';
 
 /** The page is told of changes so often. */
 const STATUS_MS = 200;
@@ -53,13 +54,13 @@ async function run(options: string, operator: string): Promise<void> {
   }
 }
 
-self.addEventListener('message', ({ data }: MessageEvent<ToValidator>) => {
+self.addEventListener('message', ({ data }: MessageEvent<ValidatorStart | ToSupervised>) => {
   switch (data.t) {
     case 'start':
       void start(data);
       break;
     case 'ping':
-      post({ t: 'pong' });
+      tell({ t: 'pong' } satisfies FromSupervised);
       break;
     case 'stop':
       if (validator === null) dead('closed', 'The validator was stopped.', true);

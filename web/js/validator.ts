@@ -6,24 +6,15 @@
  */
 
 import type { Code } from './api.js';
-import type { Dead } from './ending.js';
 import { failure, TimeCoinError } from './error.js';
 import { VALIDATOR } from './generated/build.js';
 import type { BuildInfo } from './node.js';
 import { lacking } from './probe.js';
 import { stream } from './stream.js';
+import { Supervisor } from './supervisor.js';
 
 export { TimeCoinError };
 
-/** The Worker is asked for a sign of life so often, */
-const PING_MS = 2_000;
-/** and is replaced when so many went unanswered. */
-const PINGS_MAX = 8;
-/** A Worker that lives no longer than this failed at once; */
-const SHORT_MS = 20_000;
-/** after so many of them in a row there is no further one. */
-const SHORT_MAX = 5;
-const RETRY_FIRST_MS = 250;
 /** What a Worker gets to stop by itself. */
 const GRACE_MS = 2_000;
 
@@ -87,13 +78,9 @@ export interface ValidatorStart {
   wasm: string | null;
 }
 
-export type ToValidator = ValidatorStart | { t: 'ping' } | { t: 'stop' };
-
 export type FromValidator =
   | { t: 'operator'; operator: string }
-  | { t: 'status'; status: ValidatorStatus }
-  | { t: 'pong' }
-  | Dead;
+  | { t: 'status'; status: ValidatorStatus };
 
 /** A validator that runs in this page. */
 export interface Validator {
@@ -148,23 +135,47 @@ class Running implements Validator {
   readonly #end = new Promise<void>((resolve) => (this.#stopped = resolve));
 
   operator = '';
-  restarts = 0;
   status: ValidatorStatus = STARTING;
-  #worker: Worker | null = null;
-  #born = 0;
-  #unanswered = 0;
-  #short = 0;
   #over = false;
   #listeners = new Set<{ push: (status: ValidatorStatus) => void; end: () => void }>();
-  readonly #pinger: ReturnType<typeof setInterval>;
+  readonly #supervisor: Supervisor<ValidatorStart, FromValidator>;
 
-  constructor(readonly options: ValidatorOptions) {
+  constructor({ spec, peers, operatorKey, unused = false, store, workerUrl, wasmUrl }: ValidatorOptions) {
     this.begun = new Promise((resolve, reject) => {
       this.#begin = resolve;
       this.#refuse = reject;
     });
-    this.#pinger = setInterval(() => this.#ping(), PING_MS);
-    this.#launch(options.unused ?? false);
+    this.#supervisor = new Supervisor({
+      name: 'validator',
+      start: () =>
+        workerUrl === undefined
+          ? new Worker(new URL('./validator-worker.js', import.meta.url), { type: 'module' })
+          : new Worker(workerUrl, { type: 'module' }),
+      first: (restarts) => ({
+        t: 'start',
+        options: {
+          spec,
+          peers: [...peers],
+          operator_key: operatorKey,
+          // Said once: a Worker that is replaced may have signed.
+          unused: unused && restarts === 0,
+          store: store ?? null,
+          // What a page from `https:` could not open anyway.
+          allow_insecure: location.protocol !== 'https:',
+        },
+        wasm: wasmUrl === undefined ? null : new URL(wasmUrl, document.baseURI).href,
+      }),
+      hear: (message) => this.#hear(message),
+      lost: (again) => {
+        if (again) this.#show({ ...this.status, stage: { kind: 'starting' } });
+      },
+      gone: (code, message) => this.#finish(code === 'closed' ? { kind: 'stopped' } : { kind: 'failed', code, message }),
+    });
+    this.#supervisor.launch();
+  }
+
+  get restarts(): number {
+    return this.#supervisor.restarts;
   }
 
   changes(): AsyncIterable<ValidatorStatus> {
@@ -178,7 +189,7 @@ class Running implements Validator {
   }
 
   stop(): Promise<void> {
-    this.#worker?.postMessage({ t: 'stop' } satisfies ToValidator);
+    this.#supervisor.post({ t: 'stop' });
     // A Worker that hangs does not hear; ended, it gives up the lock.
     const late = setTimeout(() => this.#finish({ kind: 'stopped' }), GRACE_MS);
     return this.#end.finally(() => clearTimeout(late));
@@ -188,43 +199,8 @@ class Running implements Validator {
     return VALIDATOR;
   }
 
-  #launch(unused: boolean): void {
-    const { spec, peers, operatorKey, store = null, workerUrl, wasmUrl } = this.options;
-    this.#unanswered = 0;
-    this.#born = performance.now();
-    const worker =
-      workerUrl === undefined
-        ? new Worker(new URL('./validator-worker.js', import.meta.url), { type: 'module' })
-        : new Worker(workerUrl, { type: 'module' });
-    this.#worker = worker;
-    worker.onmessage = ({ data }: MessageEvent<FromValidator>) => {
-      if (this.#worker === worker) this.#hear(data);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (this.#worker === worker) this.#replace('not_loaded', event.message || 'The Worker could not be loaded.');
-    };
-    const start: ValidatorStart = {
-      t: 'start',
-      options: {
-        spec,
-        peers: [...peers],
-        operator_key: operatorKey,
-        unused,
-        store,
-        // What a page from `https:` could not open anyway.
-        allow_insecure: location.protocol !== 'https:',
-      },
-      wasm: wasmUrl === undefined ? null : new URL(wasmUrl, document.baseURI).href,
-    };
-    worker.postMessage(start);
-  }
-
   #hear(message: FromValidator): void {
     switch (message.t) {
-      case 'pong':
-        this.#unanswered = 0;
-        break;
       case 'operator':
         this.operator = message.operator;
         this.#begin();
@@ -232,38 +208,13 @@ class Running implements Validator {
       case 'status':
         this.#show(message.status);
         break;
-      case 'dead':
-        if (message.code === 'closed') this.#finish({ kind: 'stopped' });
-        else if (message.final) this.#finish({ kind: 'failed', code: message.code, message: message.message });
-        else this.#replace(message.code, message.message);
-        break;
     }
-  }
-
-  #ping(): void {
-    if (this.#worker === null) return;
-    if (this.#unanswered >= PINGS_MAX) return this.#replace('crashing', 'The validator did not answer.');
-    this.#unanswered += 1;
-    this.#worker.postMessage({ t: 'ping' } satisfies ToValidator);
-  }
-
-  /** Ends the Worker and starts another one, unless they all fail at once. It is not said again that the key is unused. */
-  #replace(code: Code, message: string): void {
-    this.#worker?.terminate();
-    this.#worker = null;
-    this.restarts += 1;
-    this.#short = performance.now() - this.#born < SHORT_MS ? this.#short + 1 : 1;
-    if (this.#short > SHORT_MAX) return this.#finish({ kind: 'failed', code, message });
-    this.#show({ ...this.status, stage: { kind: 'starting' } });
-    setTimeout(() => this.#over || this.#launch(false), RETRY_FIRST_MS * 2 ** (this.#short - 1));
   }
 
   #finish(stage: ValidatorStatus['stage']): void {
     if (this.#over) return;
     this.#over = true;
-    clearInterval(this.#pinger);
-    this.#worker?.terminate();
-    this.#worker = null;
+    this.#supervisor.end(0);
     this.#show({ ...this.status, stage });
     for (const { end } of this.#listeners) end();
     this.#listeners.clear();

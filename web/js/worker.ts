@@ -9,6 +9,7 @@ import init, { LightNode } from './generated/timecoin_web.js';
 import type { Code } from './api.js';
 import { dead, end, isOver, panicked, tell, trapped } from './ending.js';
 import { SLOW, SLOW_S, type FromWorker, type Reply, type Request, type Response, type Shared, type Start, type ToWorker } from './protocol.js';
+import type { FromSupervised, ToSupervised } from './supervisor.js';
 import { words } from './words.js';
 
 /** The node says that it lives so often; */
@@ -295,13 +296,13 @@ let tab: Tab | null = null;
 
 const post: (message: FromWorker) => void = tell;
 
-self.addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
+self.addEventListener('message', ({ data }: MessageEvent<ToWorker | ToSupervised>) => {
   switch (data.t) {
     case 'start':
       tab ??= new Tab(data);
       break;
     case 'ping':
-      post({ t: 'pong', n: data.n });
+      tell({ t: 'pong' } satisfies FromSupervised);
       break;
     case 'stop':
       tab?.stop();

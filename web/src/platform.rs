@@ -1,9 +1,13 @@
 //! What a browser gives: clocks, waiting and entropy. The core takes all three as arguments.
 
+use std::panic;
+
 use futures::FutureExt;
 use futures::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
+use js_sys::Function;
 use timecoin_core::time::Time;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 #[wasm_bindgen]
@@ -12,6 +16,13 @@ extern "C" {
     fn performance_now() -> f64;
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &mut [u8]);
+}
+
+/// Tells whoever started the module why it is about to trap.
+pub fn report_panics(heard: Function) {
+    panic::set_hook(Box::new(move |panic| {
+        let _ = heard.call1(&JsValue::NULL, &JsValue::from_str(&panic.to_string()));
+    }));
 }
 
 /// The device's clock.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic;
 use std::rc::Rc;
 
 use futures::future::{AbortHandle, abortable};
@@ -15,6 +14,7 @@ use wasm_bindgen_futures::future_to_promise;
 use crate::api::types::write;
 use crate::api::{ApiError, Code};
 use crate::node::{self, Node, Push};
+use crate::platform::report_panics;
 use crate::wallet;
 
 /// A failure, as it crosses.
@@ -54,9 +54,7 @@ impl LightNode {
     /// A text: `{"error":{…}}`.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &str, on_panic: Function) -> Result<LightNode, JsValue> {
-        panic::set_hook(Box::new(move |panic| {
-            let _ = on_panic.call1(&JsValue::NULL, &JsValue::from_str(&panic.to_string()));
-        }));
+        report_panics(on_panic);
         let node = Node::start(options).map_err(|error| JsValue::from_str(&failed(error)))?;
         Ok(Self { node, calls: Rc::default() })
     }

@@ -329,15 +329,19 @@ pub enum Serve {
     Ask(RequestId, Question),
 }
 
+/// When to ask again that is not served now.
+const RETRY_AFTER_MS: u32 = 100;
+
 impl Serve {
     /// What to tell the peer where it is not served now.
     #[must_use]
-    pub fn request(&self) -> Option<Request> {
-        match self {
-            Self::Block(_) => None,
-            Self::Range(id, _) => Some(Request::Query(*id)),
-            Self::Ask(id, _) => Some(Request::Ask(*id)),
-        }
+    pub fn busy(&self) -> Option<Message> {
+        let request = match self {
+            Self::Block(_) => return None,
+            Self::Range(id, _) => Request::Query(*id),
+            Self::Ask(id, _) => Request::Ask(*id),
+        };
+        Some(Message::Busy { request, retry_after_ms: RETRY_AFTER_MS })
     }
 }
 

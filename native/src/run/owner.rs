@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use timecoin_core::codec::encode;
 use timecoin_core::driver;
 use timecoin_core::hash::TxId;
-use timecoin_core::message::Message;
 use timecoin_core::node::{
     Effect, Job, Node, Notice, Offence, Parting, PlanContext, Serve, SubmitError, Ticket,
 };
@@ -29,17 +28,6 @@ use crate::clock;
 use crate::handle::Work;
 use crate::net::{ConnectError, DisconnectReason, Network, SendError};
 use crate::store::FileStore;
-
-/// The clock is compared with the deadline at least this often: a machine that slept wakes to the right time.
-const SLEEP_MAX_MS: u64 = 1000;
-/// A deadline missed by more than this means that the process did not run.
-const GAP_MS: u64 = 1000;
-/// After a gap, input is taken for this long before the timer is looked at.
-const GRACE_MS: u64 = 100;
-/// Answers made for peers at once; who asks beyond that asks again,
-const SERVING_MAX: usize = 8;
-/// after this long.
-const RETRY_AFTER_MS: u32 = 100;
 
 /// Carries out what the node decides.
 pub(super) struct Performer {
@@ -75,7 +63,7 @@ impl Performer {
             context: Arc::new(ArcSwap::new(node.context().clone())),
             state: Arc::new(ArcSwap::new(node.state().clone())),
             runtime: Handle::current(),
-            serving: Arc::new(Semaphore::new(SERVING_MAX)),
+            serving: Arc::new(Semaphore::new(driver::SERVING_MAX)),
             replies: BTreeMap::new(),
             halting: None,
             offences,
@@ -156,8 +144,7 @@ impl Performer {
 
     fn serve(&self, peer: PeerId, question: Serve) {
         let Ok(permit) = self.serving.clone().try_acquire_owned() else {
-            if let Some(request) = question.request() {
-                let busy = Message::Busy { request, retry_after_ms: RETRY_AFTER_MS };
+            if let Some(busy) = question.busy() {
                 self.send(&[peer], &Arc::from(encode(&busy)));
             }
             return;
@@ -237,7 +224,7 @@ impl Owner {
     async fn turn(&mut self) -> Result<(), StopReason> {
         let (deadline, now) = (self.node.deadline(), clock::now());
         if deadline <= now {
-            self.drain(now.since(deadline) > GAP_MS && deadline > Time(0), now).await?;
+            self.drain(driver::is_gap(deadline, now), now).await?;
             if self.node.deadline() <= clock::now() {
                 self.step(Job::Tick).await?;
             }
@@ -245,7 +232,7 @@ impl Owner {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let sleep = Duration::from_millis(deadline.since(now).min(SLEEP_MAX_MS));
+        let sleep = Duration::from_millis(deadline.since(now).min(driver::SLEEP_MAX_MS));
         match timeout(sleep, self.work.recv()).await {
             Ok(Some(work)) => self.take(work).await,
             Ok(None) => Err(StopReason::Requested),
@@ -261,7 +248,7 @@ impl Owner {
             self.take(work).await?;
         }
         if after_gap {
-            let until = now.plus(GRACE_MS);
+            let until = now.plus(driver::GRACE_MS);
             loop {
                 let rest = Duration::from_millis(until.since(clock::now()));
                 let Ok(Some(work)) = timeout(rest, self.work.recv()).await else { break };

@@ -1,8 +1,7 @@
-// The liar as a process (`tests/src/bin/liar.rs`), and an honest node as it looks from further away.
+// The liar as a process (`tests/src/bin/liar.rs`).
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,30 +51,4 @@ export async function startEpochs(replaced) {
   const peer = await launch(["--epochs", String(replaced)]);
   const spec = await fetch(peer.url.replace(/^ws(.*)p2p$/, "http$1spec.json"));
   return { ...peer, spec: await spec.text() };
-}
-
-/** The same port from so many milliseconds further away, each way: a page asks those first that answer fastest. */
-export async function fromAfar(url, delay) {
-  const { hostname, port, pathname } = new URL(url);
-  const sockets = new Set();
-  const late = (from, to) => {
-    from.on("data", (bytes) => setTimeout(() => to.writable && to.write(bytes), delay));
-    from.on("close", () => setTimeout(() => to.destroy(), delay));
-    from.on("error", () => {});
-    sockets.add(from);
-    from.on("close", () => sockets.delete(from));
-  };
-  const server = createServer({ noDelay: true }, (incoming) => {
-    const onward = connect({ host: hostname, port: Number(port), noDelay: true });
-    late(incoming, onward);
-    late(onward, incoming);
-  });
-  await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-  return {
-    url: `ws://127.0.0.1:${server.address().port}${pathname}`,
-    close() {
-      sockets.forEach((socket) => socket.destroy());
-      return new Promise((resolve) => server.close(resolve));
-    },
-  };
 }

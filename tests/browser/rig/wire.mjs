@@ -1,16 +1,18 @@
-// A way to a peer that a test can cut, as a tunnel or a tram does: nothing is closed, nothing is refused, nothing arrives.
+// A way to a peer that a test can cut, as a tunnel or a tram does: nothing is closed, nothing is refused, nothing arrives. And
+// one that is long: a page asks those first that answer fastest.
 
 import { connect, createServer } from "node:net";
 
-/** The same peer at another port of the loopback interface. */
-export async function wireTo(url) {
+/** The same peer at another port of the loopback interface, from so many milliseconds further away, each way. */
+export async function wireTo(url, delay = 0) {
   const { hostname, port, pathname } = new URL(url);
   const sockets = new Set();
   let isCut = false;
+  const late = (work) => (delay > 0 ? setTimeout(work, delay) : work());
   const pass = (from, to) => {
     // What was on its way when the wire was cut arrives when it is mended, as TCP sends it again.
-    from.on("data", (bytes) => to.writable && to.write(bytes));
-    from.on("close", () => to.destroy());
+    from.on("data", (bytes) => late(() => to.writable && to.write(bytes)));
+    from.on("close", () => late(() => to.destroy()));
     from.on("error", () => {});
     sockets.add(from);
     from.on("close", () => sockets.delete(from));

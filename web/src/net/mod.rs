@@ -25,6 +25,7 @@ use timecoin_core::answer::PhaseChange;
 use timecoin_core::driver::light::Misbehaviour;
 use timecoin_core::hash::{ChainId, TxId};
 use timecoin_core::keys::{PublicKey, SecretKey};
+use timecoin_core::node::Chain;
 use timecoin_core::peer::book::Book;
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::peer::quota::Quotas;
@@ -58,6 +59,20 @@ pub struct NetOptions {
     pub bootstrap: Vec<String>,
     /// What strangers' records may make this page dial.
     pub policy: AddressPolicy,
+}
+
+impl NetOptions {
+    /// What a page may dial: what its host names, whatever that is, and of the chain spec's nodes and strangers' records what a
+    /// browser opens from here. `allow_insecure`: `ws:` addresses, which a page from `https:` could not open.
+    #[must_use]
+    pub fn new(chain: &Chain, peers: Vec<String>, allow_insecure: bool) -> Self {
+        let policy = AddressPolicy { allow_private: false, allow_insecure };
+        let named = chain.spec.bootstrap.iter().filter(|url| allow_insecure || policy.allows(url));
+        let mut bootstrap = peers;
+        bootstrap.extend(named.cloned());
+        bootstrap.dedup();
+        Self { chain: chain.id, bootstrap, policy }
+    }
 }
 
 /// What the node hears of its peers.

@@ -32,7 +32,6 @@ use timecoin_core::driver::light::{ClientError, LightClient, age_policy};
 use timecoin_core::json;
 use timecoin_core::light::AgePolicy;
 use timecoin_core::node::Chain;
-use timecoin_core::peer::record::AddressPolicy;
 use timecoin_core::spec::{ChainSpec, Checkpoint};
 use timecoin_core::vote::Height;
 use wasm_bindgen_futures::spawn_local;
@@ -120,13 +119,7 @@ impl Node {
         spec.checkpoints.sort_by_key(|checkpoint| checkpoint.height);
         let policy = age_policy(spec.consensus.network, options.any_age);
         let chain = Arc::new(Chain::new(spec));
-        let mut bootstrap = options.peers;
-        let address_policy = AddressPolicy { allow_private: false, allow_insecure: options.allow_insecure };
-        let named =
-            chain.spec.bootstrap.iter().filter(|url| address_policy.allows(url) || options.allow_insecure);
-        bootstrap.extend(named.cloned());
-        bootstrap.dedup();
-        let net = NetOptions { chain: chain.id, bootstrap, policy: address_policy };
+        let net = NetOptions::new(&chain, options.peers, options.allow_insecure);
         let (network, events) = Network::new(net, now());
         let name = options.store.unwrap_or_else(|| format!("timecoin-{}", chain.id));
         let node = Rc::new(Self {

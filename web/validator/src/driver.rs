@@ -14,17 +14,16 @@ use timecoin_core::driver::{self, DriverError};
 use timecoin_core::json;
 use timecoin_core::keys::{PublicKey, SecretKey};
 use timecoin_core::mempool::MempoolLimits;
-use timecoin_core::message::Message;
 use timecoin_core::node::{
     Chain, DiscoveryConfig, Effect, Event, Gate, Job, Node, NodeConfig, Notice, Offence, Parting,
     PlanContext, Serve, open, plan,
 };
 use timecoin_core::peer::handshake::PeerId;
-use timecoin_core::peer::record::AddressPolicy;
 use timecoin_core::spec::ChainSpec;
 use timecoin_core::time::Time;
 use timecoin_web::api::Code;
 use timecoin_web::api::error::sentence;
+use timecoin_web::net::NetOptions;
 use timecoin_web::platform::{entropy, monotonic_ms, now, sleep_ms};
 use timecoin_web::store::{IndexedDbStore, StoreError};
 use wasm_bindgen_futures::spawn_local;
@@ -33,19 +32,8 @@ use crate::links::{Inputs, Links};
 use crate::operator_key;
 use crate::status::{Stage, Status};
 
-/// The clock is compared with the deadline at least this often: a device that slept wakes to the right time.
-const SLEEP_MAX_MS: u64 = 1_000;
-/// A deadline missed by more than this means that the page did not run.
-const GAP_MS: u64 = 1_000;
-/// After a gap, input is taken for this long before the timer is looked at.
-const GRACE_MS: u64 = 100;
 /// Sessions that the node opens.
 const OUTBOUND_MAX: usize = 8;
-/// Answers made for peers at once; who asks beyond that asks again,
-const SERVING_MAX: usize = 8;
-/// after this long.
-const RETRY_AFTER_MS: u32 = 100;
-
 /// What the driver takes.
 pub(crate) enum Input {
     /// Of the network.
@@ -103,8 +91,7 @@ pub(crate) struct Driver {
     operator: SecretKey,
     unused: bool,
     name: String,
-    bootstrap: Vec<String>,
-    policy: AddressPolicy,
+    net: NetOptions,
     inputs: Inputs,
     status: Rc<RefCell<Status>>,
 }
@@ -117,15 +104,12 @@ impl Driver {
         let spec = ChainSpec::from_json(&options.spec)
             .map_err(|error| format!("The chain spec cannot be used: {error}."))?;
         let chain = Arc::new(Chain::new(spec));
-        let policy = AddressPolicy { allow_private: false, allow_insecure: options.allow_insecure };
-        let named = chain.spec.bootstrap.iter().filter(|url| policy.allows(url) || options.allow_insecure);
-        let mut bootstrap = options.peers;
-        bootstrap.extend(named.cloned());
+        let net = NetOptions::new(&chain, options.peers, options.allow_insecure);
         let name = options
             .store
             .unwrap_or_else(|| format!("timecoin-validator-{}-{}", chain.id, operator.public_key()));
         let unused = options.unused;
-        Ok(Self { chain, operator, unused, name, bootstrap, policy, inputs, status })
+        Ok(Self { chain, operator, unused, name, net, inputs, status })
     }
 
     /// Runs until it is stopped, or cannot go on.
@@ -146,8 +130,8 @@ impl Driver {
             discovery: Some(DiscoveryConfig {
                 own: identity.public_key(),
                 record: None,
-                bootstrap: self.bootstrap,
-                policy: self.policy,
+                bootstrap: self.net.bootstrap,
+                policy: self.net.policy,
                 outbound_max: OUTBOUND_MAX,
                 seed: entropy(),
             }),
@@ -228,7 +212,7 @@ impl Running {
     async fn turn(&mut self) -> Result<(), End> {
         let (deadline, now) = (self.node.deadline(), self.clock.now());
         if deadline <= now {
-            self.drain(now.since(deadline) > GAP_MS && deadline > Time(0), now).await?;
+            self.drain(driver::is_gap(deadline, now), now).await?;
             if self.node.deadline() <= self.clock.now() {
                 self.step(Job::Tick).await?;
             }
@@ -236,7 +220,7 @@ impl Running {
             sleep_ms(0).await;
             return Ok(());
         }
-        let sleep = deadline.since(now).min(SLEEP_MAX_MS);
+        let sleep = deadline.since(now).min(driver::SLEEP_MAX_MS);
         match select(self.waiting.next(), core::pin::pin!(sleep_ms(sleep))).await {
             Either::Left((Some(input), _)) => self.take(input).await,
             Either::Left((None, _)) => Err(End::Stopped),
@@ -247,7 +231,7 @@ impl Running {
     /// Takes the input that is already here before a timer is looked at; after a gap, also what arrives within a moment,
     /// because everything in transit is older than the timer.
     async fn drain(&mut self, after_gap: bool, now: Time) -> Result<(), End> {
-        let until = now.plus(if after_gap { GRACE_MS } else { 0 });
+        let until = now.plus(if after_gap { driver::GRACE_MS } else { 0 });
         loop {
             match self.waiting.try_recv() {
                 Ok(input) => self.take(input).await?,
@@ -341,9 +325,8 @@ impl Running {
     }
 
     fn serve(&self, peer: PeerId, question: Serve) {
-        if self.serving.get() >= SERVING_MAX {
-            if let Some(request) = question.request() {
-                let busy = Message::Busy { request, retry_after_ms: RETRY_AFTER_MS };
+        if self.serving.get() >= driver::SERVING_MAX {
+            if let Some(busy) = question.busy() {
                 self.links.send(&peer, &encode(&busy));
             }
             return;

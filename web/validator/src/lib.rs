@@ -15,12 +15,12 @@ mod links;
 mod status;
 
 use std::cell::RefCell;
-use std::panic;
 use std::rc::Rc;
 
 use js_sys::Function;
 use timecoin_core::hash::from_hex;
 use timecoin_core::keys::SecretKey;
+use timecoin_web::platform::report_panics;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::spawn_local;
@@ -61,9 +61,7 @@ impl Validator {
     /// A text, where the options are of no use.
     #[wasm_bindgen(constructor)]
     pub fn new(options: &str, on_panic: Function) -> Result<Validator, JsValue> {
-        panic::set_hook(Box::new(move |panic| {
-            let _ = on_panic.call1(&JsValue::NULL, &JsValue::from_str(&panic.to_string()));
-        }));
+        report_panics(on_panic);
         let (inputs, waiting) = Inputs::new();
         let status = Rc::new(RefCell::new(Status::default()));
         let driver = Driver::new(options, inputs.clone(), Rc::clone(&status));
