@@ -6,7 +6,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::coin::{coin_key, owner_key};
-use super::rows::PAGE_COINS;
+use super::rows::{BAND_LEVELS, PAGE_COINS};
 use crate::hash::{Hash, Owner};
 use crate::transaction::OutPoint;
 
@@ -46,6 +46,11 @@ impl Prefix {
         }
         self.bits += 1;
         self
+    }
+
+    /// Where the band begins that this place is in.
+    pub(super) fn band(&self) -> Self {
+        Self::of(&self.path, self.bits - self.bits % BAND_LEVELS)
     }
 
     pub(super) const fn bits(&self) -> u16 {
@@ -112,6 +117,12 @@ impl PageKey {
     #[must_use]
     pub const fn is_page(&self) -> bool {
         self.page
+    }
+
+    /// Where what the row holds begins.
+    #[must_use]
+    pub fn begins(&self) -> Position {
+        Position::range(self.owner.as_ref(), &self.prefix).0
     }
 
     pub(super) const fn owner(&self) -> Option<&Hash> {
@@ -217,6 +228,18 @@ impl Position {
     #[must_use]
     pub fn of_owner(owner: &Owner) -> Self {
         Self { owner: owner_key(owner), coin: Hash::ZERO }
+    }
+
+    /// The next place; `None` after the last.
+    pub(super) fn successor(mut self) -> Option<Self> {
+        let bytes = self.coin.0.iter_mut().rev().chain(self.owner.0.iter_mut().rev());
+        for byte in bytes {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Some(self);
+            }
+        }
+        None
     }
 
     /// The first place at or below a subtree, and the last.

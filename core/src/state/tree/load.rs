@@ -62,8 +62,10 @@ impl CoinTree {
     pub fn graft(&mut self, key: &PageKey, row: Option<&[u8]>) -> Result<(), TreeError> {
         match key.owner() {
             None => {
-                let Some(content) = row_content(&self.root, key, row, None)? else { return Ok(()) };
-                let place = self.root.place(key.prefix(), content.resident());
+                let Some((content, loaded)) = row_content(&self.root, key, row, None)? else {
+                    return Ok(());
+                };
+                let place = self.root.place(key.prefix(), loaded);
                 *place.ok_or(TreeError::Unexpected(*key))? = content;
             }
             Some(owner_key) => {
@@ -72,10 +74,9 @@ impl CoinTree {
                 if large.id.key != *owner_key || large.coins.count() <= PAGE_COINS {
                     return Err(TreeError::Unexpected(*key));
                 }
-                let Some(content) = row_content(&large.coins, key, row, Some(&large.id))? else {
+                let Some((content, loaded)) = row_content(&large.coins, key, row, Some(&large.id))? else {
                     return Ok(());
                 };
-                let loaded = content.resident();
                 let place = self.root.place(&Prefix::of(owner_key, depth), loaded);
                 let coins = place.and_then(|leaf| leaf.large_coins(loaded));
                 let place = coins.and_then(|coins| coins.place(key.prefix(), loaded));
@@ -99,8 +100,16 @@ pub(super) fn unloaded_below<L: Level>(
     keys: &mut Vec<PageKey>,
 ) {
     match &node.part {
+        _ if node.is_whole() => {}
+        _ if node.count() <= PAGE_COINS => keys.push(PageKey::new(scope, prefix, node.count())),
         Part::Empty | Part::List(_) => {}
-        Part::Stub => keys.push(PageKey::new(scope, prefix, node.count())),
+        Part::Stub => {
+            let band = PageKey::new(scope, prefix.band(), node.count());
+            // Where a proof left several parts of one band out.
+            if keys.last() != Some(&band) {
+                keys.push(band);
+            }
+        }
         Part::Large(large) => {
             let owner = L::owner(large);
             unloaded_below(&owner.coins, Prefix::ROOT, Some(&owner.id.key), keys);
@@ -124,7 +133,7 @@ fn unloaded_for<L: Level>(
         return;
     }
     let (count, touched) = (node.count(), positions.len() as u64);
-    if matches!(node.part, Part::Stub) || may_become_page(count, touched) {
+    if matches!(node.part, Part::Stub) || count <= PAGE_COINS || may_become_page(count, touched) {
         return unloaded_below(node, prefix, scope, keys);
     }
     match &node.part {
@@ -147,7 +156,7 @@ fn unloaded_for<L: Level>(
                 let may_empty = goes.count() <= going.len() as u64;
                 let alone = L::HOLDS_MANY && may_empty && staying.is_empty();
                 if alone && matches!(stays.part, Part::Stub) {
-                    keys.push(PageKey::new(scope, prefix.child(side), stays.count()));
+                    unloaded_below(stays, prefix.child(side), scope, keys);
                 }
             }
         }
@@ -159,13 +168,13 @@ const fn may_become_page(count: u64, touched: u64) -> bool {
     count > PAGE_COINS && count.saturating_sub(touched) <= PAGE_COINS
 }
 
-/// What the row at `key` puts in place of the stub there, or `None` if that is in memory already.
+/// What is at `key` with the row, and how many more coins that puts in memory; `None` if the row is there already.
 fn row_content<L: Level>(
     root: &Node<L>,
     key: &PageKey,
     row: Option<&[u8]>,
     scope: Scope<'_>,
-) -> Result<Option<Node<L>>, TreeError> {
+) -> Result<Option<(Node<L>, u64)>, TreeError> {
     let prefix = key.prefix();
     let mut node = root;
     for depth in 0..prefix.bits() {
@@ -180,9 +189,12 @@ fn row_content<L: Level>(
     if !is_row || count == 0 || key.is_page() != (count <= PAGE_COINS) {
         return Err(TreeError::Unexpected(*key));
     }
-    if !matches!(node.part, Part::Stub) {
+    if node.has_row(prefix.bits()) {
         return Ok(None);
     }
     let content = row.and_then(|row| decode_row(row, prefix, scope, &node.summary()));
-    content.map(Some).ok_or(TreeError::Damaged(*key))
+    let mut merged = node.clone();
+    merged.merge(&content.ok_or(TreeError::Damaged(*key))?);
+    let loaded = merged.resident() - node.resident();
+    Ok(Some((merged, loaded)))
 }

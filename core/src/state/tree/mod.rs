@@ -30,6 +30,7 @@ mod key;
 mod load;
 mod multiproof;
 mod node;
+mod partial;
 mod proof;
 mod rows;
 mod update;
@@ -45,6 +46,7 @@ pub use chunk::{CHUNK_COINS_MAX, Chunk, ChunkCoins};
 pub use key::{PageKey, Position};
 pub use multiproof::Multiproof;
 pub use node::Summary;
+pub use partial::{FILL_ROWS, Fill, Wanted};
 pub use proof::{
     AbsenceProof, CoinProof, OWNER_COINS_MAX, OtherCoin, OwnerCoinsProof, OwnerPlace, OwnerProof, Path,
     ProofError,

@@ -209,6 +209,11 @@ impl<L: Level> Node<L> {
         self.resident
     }
 
+    /// Whether every coin is in memory.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.resident == self.summary.count
+    }
+
     /// Whether this is known to be one leaf.
     pub(super) fn is_leaf(&self) -> bool {
         match &self.part {

@@ -116,7 +116,7 @@ fn read_band<L: Level>(reader: &mut Reader<'_>, prefix: Prefix, top: u16) -> Opt
 }
 
 /// The row of the subtree at `prefix`; `None` if a part it holds is not in memory.
-fn encode_row<L: Level>(node: &Node<L>, prefix: &Prefix) -> Option<Vec<u8>> {
+pub(super) fn encode_row<L: Level>(node: &Node<L>, prefix: &Prefix) -> Option<Vec<u8>> {
     // A full band is 16 summaries of some 40 bytes; a full page of one-coin owners is a little more.
     let mut row = Vec::with_capacity(1024);
     if node.count() <= PAGE_COINS {
@@ -148,11 +148,21 @@ impl CoinTree {
     /// This tree must come from `base` by [`CoinTree::apply`], after everything [`CoinTree::missing`] named was
     /// grafted into `base`; otherwise a row can be [`TreeError::Missing`]. The work depends on what changed only.
     pub fn changed_rows(&self, base: &Self) -> Result<Vec<RowChange>, TreeError> {
-        let mut listing = Listing { rows: BTreeMap::new(), content: false };
-        listing.subtree(&base.root, Other::here(&self.root), Prefix::ROOT, None)?;
+        let (rows, unknown) = self.known_changed_rows(base);
+        unknown.first().map_or(Ok(rows), |key| Err(TreeError::Missing(*key)))
+    }
+
+    /// As [`Self::changed_rows`], for trees known in part: the rows that can be told, and the keys of those that would
+    /// have to be written and cannot. What was stored under these keys is deleted.
+    #[must_use]
+    pub fn known_changed_rows(&self, base: &Self) -> (Vec<RowChange>, Vec<PageKey>) {
+        let mut listing = Listing { rows: BTreeMap::new(), unknown: Vec::new(), content: false };
+        listing.subtree(&base.root, Other::here(&self.root), Prefix::ROOT, None);
+        // What was stored below a part of the base that is not known is not stored either.
+        listing.unknown.clear();
         listing.content = true;
-        listing.subtree(&self.root, Other::here(&base.root), Prefix::ROOT, None)?;
-        Ok(listing.rows.into_iter().collect())
+        listing.subtree(&self.root, Other::here(&base.root), Prefix::ROOT, None);
+        (listing.rows.into_iter().collect(), listing.unknown)
     }
 }
 
@@ -196,6 +206,8 @@ impl<'a, L: Level> Other<'a, L> {
 /// Collects row keys, with the rows' content or, for rows to delete, without.
 struct Listing {
     rows: BTreeMap<PageKey, Option<Vec<u8>>>,
+    /// Rows whose content is not known in full.
+    unknown: Vec<PageKey>,
     content: bool,
 }
 
@@ -208,29 +220,28 @@ impl Listing {
         other: Other<'_, L>,
         prefix: Prefix,
         scope: Scope<'_>,
-    ) -> Result<(), TreeError> {
+    ) {
         let count = node.count();
         let same = |other: &Node<L>| other.summary() == node.summary();
         if count == 0 || other.here && other.node.is_some_and(same) {
-            return Ok(());
+            return;
         }
         if count <= PAGE_COINS || prefix.bits().is_multiple_of(BAND_LEVELS) {
-            self.row(node, prefix, scope)?;
+            self.row(node, prefix, scope);
         }
         if count <= PAGE_COINS {
-            return Ok(());
+            return;
         }
         let node_of = other.node.filter(|other| other.count() > PAGE_COINS);
-        self.below(node, Other { node: node_of, here: other.here }, prefix, scope)
+        self.below(node, Other { node: node_of, here: other.here }, prefix, scope);
     }
 
-    fn row<L: Level>(&mut self, node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Result<(), TreeError> {
-        let row = match self.content {
-            true => Some(encode_row(node, &prefix).ok_or_else(|| unloaded(node, prefix, scope))?),
-            false => None,
-        };
+    fn row<L: Level>(&mut self, node: &Node<L>, prefix: Prefix, scope: Scope<'_>) {
+        let row = self.content.then(|| encode_row(node, &prefix)).flatten();
+        if self.content && row.is_none() {
+            self.unknown.extend(unloaded(node, prefix, scope));
+        }
         self.rows.insert(PageKey::new(scope.map(|owner| &owner.key), prefix, node.count()), row);
-        Ok(())
     }
 
     /// The rows below a branch or a large owner's leaf.
@@ -240,11 +251,11 @@ impl Listing {
         other: Other<'_, L>,
         prefix: Prefix,
         scope: Scope<'_>,
-    ) -> Result<(), TreeError> {
+    ) {
         match &node.part {
             Part::Branch(branch) => {
                 let (left, right) = other.sides(prefix.bits());
-                self.subtree(&branch.left, left, prefix.child(false), scope)?;
+                self.subtree(&branch.left, left, prefix.child(false), scope);
                 self.subtree(&branch.right, right, prefix.child(true), scope)
             }
             Part::Large(large) => {
@@ -252,19 +263,17 @@ impl Listing {
                 let coins = other.coins_of(&owner.id.key, prefix.bits());
                 let coins = coins.filter(|coins| coins.count() > PAGE_COINS);
                 let coins = coins.map_or(Other::nothing(), Other::here);
-                self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id))
+                self.subtree(&owner.coins, coins, Prefix::ROOT, Some(&owner.id));
             }
-            Part::Stub => Err(unloaded(node, prefix, scope)),
-            Part::Empty | Part::List(_) => Ok(()),
+            Part::Stub => self.unknown.extend(unloaded(node, prefix, scope)),
+            Part::Empty | Part::List(_) => {}
         }
     }
 }
 
-/// Something below is not in memory.
-pub(super) fn unloaded<L: Level>(node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> TreeError {
-    let scope = scope.map(|owner| &owner.key);
+/// The first row that is to be loaded before a subtree is known.
+fn unloaded<L: Level>(node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Option<PageKey> {
     let mut keys = Vec::new();
-    unloaded_below(node, prefix, scope, &mut keys);
-    let key = keys.first().copied();
-    TreeError::Missing(key.unwrap_or_else(|| PageKey::new(scope, prefix, node.count())))
+    unloaded_below(node, prefix, scope.map(|owner| &owner.key), &mut keys);
+    keys.first().copied()
 }

@@ -1,6 +1,7 @@
 //! The tree against a model that recomputes the root from scratch by the definition.
 
 mod chunks;
+mod partial;
 mod proofs;
 mod storage;
 mod updates;
