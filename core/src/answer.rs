@@ -3,6 +3,7 @@
 //! Whether the header itself is final is not checked here; [`crate::light`] does that.
 
 mod question;
+mod state;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ pub use question::{
     BalancesAnswer, FILTERS_MAX, FILTERS_SIZE_MAX, FeeRate, Located, Nothing, OWNERS_MAX, PhaseChange,
     Question, REFUSAL_SIZE_MAX, Refusal, Reply, SparseBlock, TransactionPhase, WATCHED_MAX,
 };
+pub use state::{STATE_QUESTION_SIZE_MAX, StateProof, StateQuestion, StateReply, StateTip};
 
 /// Why an answer does not follow from its header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +40,9 @@ pub enum AnswerError {
     /// The masternodes are not those of the header's state root.
     #[error("the masternodes are not those of the header's state root")]
     Registry,
+    /// The history is not that of the header.
+    #[error("the history is not that of the header")]
+    History,
     /// The owner has coins, but the answer proves none.
     #[error("the answer leaves out the coins")]
     CoinsMissing,

@@ -5,10 +5,11 @@
 //! compared, never counted; every queue is bounded.
 
 mod answer;
+mod join;
 pub mod light;
 mod reindex;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::block::{Block, Body};
@@ -28,6 +29,7 @@ use crate::validators::ValidatorSet;
 use crate::vote::Height;
 
 pub use answer::Answerer;
+pub use join::{JoinError, join, stored_tip};
 pub use reindex::{ReindexError, reindex};
 
 /// Why a driver must stop.
@@ -88,6 +90,27 @@ async fn load<S: Store>(node: &mut Node, store: &S, job: &Job) -> Result<(), Dri
         let view = store.load(&reads).await.map_err(DriverError::Store)?;
         node.absorb(&view)?;
     }
+}
+
+/// Brings rows of the state tree that a node lacks: those the store has, then those of `rows`, which peers gave.
+pub async fn fill<S: Store>(
+    node: &mut Node,
+    store: &S,
+    mut rows: BTreeMap<PageKey, Vec<u8>>,
+) -> Result<(), DriverError<S::Error>> {
+    let mut reads = ReadSet::default();
+    let wanted = node.wanted();
+    for wanted in wanted.iter().filter(|at| at.known().is_none() && !rows.contains_key(at.key())) {
+        reads.insert(Table::Tree, wanted.key().to_bytes());
+    }
+    let view = store.load(&reads).await.map_err(DriverError::Store)?;
+    for (_, key, row) in view.iter() {
+        if let (Some(key), Some(row)) = (PageKey::from_bytes(key), row) {
+            rows.entry(key).or_insert_with(|| row.to_vec());
+        }
+    }
+    let batch = node.take_rows(&rows);
+    if batch.is_empty() { Ok(()) } else { store.commit(&batch).await.map_err(DriverError::Store) }
 }
 
 /// Durable first, visible second.

@@ -17,7 +17,7 @@ use crate::keys::PublicKey;
 use crate::merkle::{Blake, Frontier, NodeKey};
 use crate::rows::{Batch, Key, Table};
 use crate::state::accounting::Accounting;
-use crate::state::tree::{Summary, TreeError};
+use crate::state::tree::{CoinTree, Fill, RowChange, Summary, TreeError};
 use crate::state::{Applied, ChainState, Changes};
 use crate::transaction::{OutPoint, Output};
 use crate::vote::{Height, Phase, ViewNumber};
@@ -45,6 +45,8 @@ pub mod meta {
     pub const MISBEHAVIOUR: &[u8] = b"misbehaviour";
     /// Followed by a public key: the statement that this key was made here and had never signed.
     pub const SIGNER: &[u8] = b"signer";
+    /// [`Fill`](crate::state::tree::Fill), while rows of the state tree are missing.
+    pub const FILL: &[u8] = b"fill";
 }
 
 /// The state after the newest block, but for what has rows of its own.
@@ -162,17 +164,48 @@ pub fn write_block(
     applied: &Applied,
     certificate: Option<&Certificate>,
 ) -> Result<(), TreeError> {
-    let Applied { block, state, .. } = applied;
-    let height = state.height();
-    write_content(batch, block, state, &applied.filter, certificate);
-    write_activity(batch, height, &applied.changes);
-    let empty = crate::state::tree::CoinTree::empty();
-    for (key, row) in state.coins.changed_rows(parent.map_or(&empty, |parent| &parent.coins))? {
+    let empty = CoinTree::empty();
+    let rows = applied.state.coins.changed_rows(parent.map_or(&empty, |parent| &parent.coins))?;
+    write_state(batch, parent, applied, certificate, rows);
+    Ok(())
+}
+
+/// As [`write_block`], where the tree is known in part: `fill` learns which rows could not be written.
+pub fn write_block_in_part(
+    batch: &mut Batch,
+    parent: &ChainState,
+    applied: &Applied,
+    certificate: &Certificate,
+    fill: &mut Fill,
+) {
+    let (rows, unknown) = applied.state.coins.known_changed_rows(&parent.coins);
+    fill.lost(&unknown);
+    write_state(batch, Some(parent), applied, Some(certificate), rows);
+    batch.put(Table::Meta, meta::FILL, encode(fill));
+}
+
+/// Writes rows of the state tree.
+pub fn write_rows(batch: &mut Batch, rows: Vec<RowChange>) {
+    for (key, row) in rows {
         match row {
             Some(row) => batch.put(Table::Tree, key.to_bytes(), row),
             None => batch.delete(Table::Tree, key.to_bytes()),
         }
     }
+}
+
+fn write_state(
+    batch: &mut Batch,
+    parent: Option<&ChainState>,
+    applied: &Applied,
+    certificate: Option<&Certificate>,
+    rows: Vec<RowChange>,
+) {
+    let Applied { block, state, .. } = applied;
+    let height = state.height();
+    write_content(batch, block, state, &applied.filter, certificate);
+    write_activity(batch, height, &applied.changes);
+    write_rows(batch, rows);
     let frontier = parent.map(|parent| parent.history.clone()).unwrap_or_default();
     for (node, hash) in frontier.appended_nodes::<Blake>(block.header.history_leaf()) {
         batch.put(Table::History, history_key(node), hash.0);
@@ -190,7 +223,6 @@ pub fn write_block(
             batch.delete(Table::Undo, height_key(Height(old)));
         }
     }
-    Ok(())
 }
 
 fn write_content(

@@ -63,6 +63,8 @@ export interface ValidatorStatus {
   peers: number;
   /** Payments that wait for a block. */
   pending: number;
+  /** How much of the coins is in the store, in percent, while some are still being fetched from peers: it votes on proofs till then. */
+  filled: number | null;
 }
 
 export interface ValidatorStart {
@@ -125,6 +127,7 @@ const STARTING: ValidatorStatus = {
   proposed: 0,
   peers: 0,
   pending: 0,
+  filled: null,
 };
 
 class Running implements Validator {

@@ -93,10 +93,12 @@ pub enum Question {
     Watch(Vec<TxId>),
     /// To take a transaction and pass it on.
     Submit(Box<SignedTransaction>),
+    /// A [`StateQuestion`](super::StateQuestion), encoded.
+    State(Vec<u8>),
 }
 
 impl Wire for Question {
-    const SIZE_MAX: usize = 4 + SignedTransaction::SIZE_MAX;
+    const SIZE_MAX: usize = 4 + 8 + super::STATE_QUESTION_SIZE_MAX;
 }
 
 impl Question {
@@ -109,6 +111,7 @@ impl Question {
             Self::Filters { from, count } => {
                 (1..=FILTERS_MAX).contains(count) && from.0.checked_add(u64::from(*count)).is_some()
             }
+            Self::State(question) => question.len() <= super::STATE_QUESTION_SIZE_MAX,
             Self::LightBlock { .. }
             | Self::Validators(_)
             | Self::Height(_)
@@ -136,7 +139,7 @@ impl Question {
             Self::Block(_) => Block::SIZE_MAX,
             Self::Transaction(_) => 32 * 64 + Header::SIZE_MAX + SignedTransaction::SIZE_MAX,
             Self::Balances(owners) => Opening::SIZE_MAX + 8 + owners.len() * OwnerProof::SIZE_MAX,
-            Self::Coins(_) => Reply::SIZE_MAX - TAGS,
+            Self::Coins(_) | Self::State(_) => Reply::SIZE_MAX - TAGS,
             Self::Coin { .. } => Opening::SIZE_MAX + CoinProof::SIZE_MAX,
             Self::Registry => RegistryAnswer::SIZE_MAX,
             Self::FeeRate => 24,
@@ -179,6 +182,8 @@ pub enum Reply {
     Submit(Result<TxId, Refusal>),
     /// There is no answer.
     Nothing(Nothing),
+    /// A [`StateReply`](super::StateReply), encoded.
+    State(Vec<u8>),
 }
 
 impl Wire for Reply {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::answer::{
     BalancesAnswer, CoinsAnswer, FILTERS_SIZE_MAX, Located, Nothing, Opening, Question, RegistryAnswer,
-    Reply, SparseBlock,
+    Reply, SparseBlock, StateProof, StateQuestion, StateReply, StateTip,
 };
 use crate::block::{Block, Body, Header};
 use crate::codec::{Wire, decode, encode};
@@ -17,9 +17,15 @@ use crate::light::LightBlock;
 use crate::merkle::{Blake, InclusionProof};
 use crate::receipt::{PastBlock, Payment};
 use crate::rows::{Key, ReadSet, Table};
-use crate::schema::{HeaderRow, TransactionPlace, block_height, height_key, history_key, transaction_key};
+use crate::schema::{
+    HeaderRow, TransactionPlace, UndoRow, block_height, height_key, history_key, transaction_key,
+};
 use crate::state::ChainState;
-use crate::state::tree::{CoinProof, CoinTree, OwnerCoinsProof, PageKey, TreeError};
+use crate::state::accounting::Accounting;
+use crate::state::registry::Registry;
+use crate::state::tree::{
+    CoinProof, CoinTree, FILL_ROWS, Multiproof, Op, OwnerCoinsProof, PageKey, TreeError,
+};
 use crate::store::Store;
 use crate::transaction::OutPoint;
 use crate::validators::ValidatorSet;
@@ -68,6 +74,10 @@ impl<S: Store, L: Fn() -> Arc<ChainState>> Answerer<'_, S, L> {
                 .await?
                 .map(|(opening, proof)| Reply::Coin(Box::new(opening), proof.map(Box::new))),
             Question::Registry => Ok(Reply::Registry(Box::new(self.registry()))),
+            Question::State(question) => match decode(question) {
+                Ok(question) => self.state(&question).await?.map(|reply| reply.reply()),
+                Err(_) => Err(Nothing::Unknown),
+            },
             // These ask the node itself, which has answered them.
             Question::FeeRate | Question::Watch(_) | Question::Submit(_) => Err(Nothing::Unknown),
         };
@@ -180,6 +190,42 @@ impl<S: Store, L: Fn() -> Arc<ChainState>> Answerer<'_, S, L> {
             Ok(Located::Final { header: Box::new(header), signed, index, left, path })
         });
         Ok(located)
+    }
+
+    /// Answers a node that has not the whole state.
+    async fn state(&self, question: &StateQuestion) -> Answered<StateReply, S> {
+        match question {
+            StateQuestion::Tip => {
+                let state = (self.latest)();
+                let row: Option<UndoRow> = self.row(Table::Undo, height_key(state.height())).await?;
+                let tip = row.map(|undo| StateTip {
+                    header: state.header.clone(),
+                    accounting: Accounting::clone(&state.accounting),
+                    registry: Registry::clone(&state.registry),
+                    history: undo.parent.history,
+                    coins: state.coins.summary(),
+                });
+                Ok(tip.map(|tip| StateReply::Tip(Box::new(tip))).ok_or(Nothing::Unknown))
+            }
+            StateQuestion::Rows(keys) if keys.len() <= FILL_ROWS => {
+                let mut reads = ReadSet::default();
+                keys.iter().for_each(|key| reads.insert(Table::Tree, key.clone()));
+                let view = self.store.load(&reads).await?;
+                let rows = keys.iter().map(|key| view.row(Table::Tree, key).map(|row| row.to_vec()));
+                Ok(Ok(StateReply::Rows(rows.collect())))
+            }
+            StateQuestion::Changes(ops) => {
+                let spot = |op: &Op| (op.coin().1.owner, *op.coin().0);
+                let coins: Vec<_> = ops.iter().map(spot).collect();
+                let make = |coins: &CoinTree| Multiproof::build(coins, ops);
+                let proved = self.prove(|tree| tree.missing(&coins), make).await?;
+                Ok(proved.map(|(state, proof)| {
+                    StateReply::Proof(Box::new(StateProof { root: state.coins.summary(), proof }))
+                }))
+            }
+            // The node itself has answered where it knows.
+            StateQuestion::Block(_) | StateQuestion::Rows(_) => Ok(Err(Nothing::Unknown)),
+        }
     }
 
     async fn prove<T>(

@@ -26,6 +26,8 @@ use crate::vote::{Height, Phase, ViewNumber, Vote};
 
 pub use crate::answer::TransactionPhase;
 
+use super::partial::Lack;
+
 /// A chain and its id: what every module judges by.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -352,6 +354,8 @@ pub enum Effect {
     Send(Vec<PeerId>, Arc<[u8]>),
     /// Answer a peer from the store, with [`crate::driver::serve`].
     Serve(PeerId, Serve),
+    /// Have it proved by peers, and give the job again.
+    Lack(Box<Lack>),
     /// Tell the [gate](super::Gate).
     Offence(PeerId, Offence),
     /// End a session.

@@ -226,6 +226,8 @@ fn price_of_question(question: &Question, size: u64) -> (CostClass, u64) {
         Question::Submit(_) => return (CostClass::Transaction, size),
         Question::Watch(ids) => return (CostClass::Inventory, ids.len() as u64),
         Question::FeeRate => return (CostClass::Control, 1),
+        // Keys and changes, each with a dozen times as many bytes for an answer.
+        Question::State(_) => BLOCK_COST / 8 + 16 * size,
         Question::Height(_) => 64,
         Question::LightBlock { .. } | Question::Validators(_) => 4 * HEADER_COST,
         Question::History { .. } => HEADER_COST,

@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::answer::{FeeRate, Located, PhaseChange, Question, Refusal, Reply, TransactionPhase, WATCHED_MAX};
+use crate::answer::{
+    FeeRate, Located, PhaseChange, Question, Refusal, Reply, StateQuestion, TransactionPhase, WATCHED_MAX,
+};
+use crate::codec::decode;
 use crate::consensus::Input;
 use crate::hash::TxId;
 use crate::message::Message;
@@ -175,6 +178,10 @@ impl Node {
                 let phase = self.phase(txid).unwrap_or(TransactionPhase::Pending);
                 Reply::Transaction(Box::new(Located::Pending(pending.signed().clone(), phase)))
             }),
+            Question::State(question) => match decode(question) {
+                Ok(StateQuestion::Block(block)) => self.prove_block(&block).map(|reply| reply.reply()),
+                _ => None,
+            },
             _ => None,
         };
         match reply {

@@ -13,6 +13,7 @@
 //! | `pool` | submissions, admission, relay of transactions |
 //! | `peers` | sessions, what each peer is known to have, relay of votes and certificates |
 //! | `light` | light nodes: their questions, the transactions they watch |
+//! | `partial` | what a node does that has not the whole state
 //! | `silence` | listening after a restart, before anything is signed |
 //! | `sync` | catching up |
 //! | `refusal` | stable words for why a submission is refused |
@@ -29,6 +30,7 @@ mod event;
 mod fetch;
 mod gate;
 mod light;
+mod partial;
 mod peers;
 mod plan;
 mod pool;
@@ -66,15 +68,17 @@ pub use event::{
     SubmitError, Ticket, TransactionPhase,
 };
 pub use gate::{Gate, open};
+pub use partial::{Lack, RECENT_BLOCKS};
 pub use peers::PeerStatus;
 pub use plan::{plan, verify_block};
 pub use replay::{Replay, ReplayError};
-pub use restore::{RestoreError, Restored, StoredNode, first_rows};
+pub use restore::{Joined, RestoreError, Restored, StoredNode, first_rows, joined_rows};
 
 use candidates::Candidates;
 use discovery::Discovery;
 use fetch::Fetches;
 use light::LightPeers;
+use partial::{Partial, Recent};
 use peers::Peers;
 use silence::Silence;
 
@@ -118,6 +122,9 @@ pub struct Node {
     discovery: Option<Discovery>,
     sync: Sync,
     synced: BTreeMap<Height, (Box<Block>, Certificate)>,
+    /// None where every row of the state is in the store.
+    partial: Option<Partial>,
+    recent: Recent,
     /// The phase that watchers were told last, and of which block.
     phase_told: Option<(crate::hash::BlockId, TransactionPhase)>,
     halted: bool,
@@ -229,17 +236,23 @@ impl Node {
         };
         let mut reads = ReadSet::default();
         for page in self.state.coins.missing(&coins) {
-            reads.insert(Table::Tree, page.to_bytes());
+            if !self.is_absent(&page) {
+                reads.insert(Table::Tree, page.to_bytes());
+            }
         }
         reads
     }
 
     /// Takes loaded rows in; they are checked against the state root.
     pub fn absorb(&mut self, view: &View) -> Result<(), TreeError> {
-        let state = Arc::make_mut(&mut self.state);
         for (table, key, row) in view.iter() {
             if let (Table::Tree, Some(page)) = (table, PageKey::from_bytes(key)) {
-                state.coins.graft(&page, row.map(|row| &row[..]))?;
+                let coins = &mut Arc::make_mut(&mut self.state).coins;
+                // What the store has not, or of a state long ago, peers are asked for.
+                match coins.graft(&page, row.map(|row| &row[..])) {
+                    Err(error) if !self.note_absent(page) => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
             }
         }
         Ok(())
@@ -253,6 +266,10 @@ impl Node {
         }
         if let Some(peer) = job.peer() {
             self.heard(&peer, now);
+        }
+        if let Some(lack) = self.lack(&job) {
+            step.effects.push(Effect::Lack(Box::new(lack)));
+            return step;
         }
         match job {
             Job::Connected(info) => self.peer_connected(info, now, &mut step),

@@ -9,7 +9,7 @@ use crate::hash::{BlockId, Owner, TxId};
 use crate::message::Message;
 use crate::peer::handshake::PeerId;
 use crate::rows::Table;
-use crate::schema::write_block;
+use crate::schema::{write_block, write_block_in_part};
 use crate::state::registry::Status;
 use crate::state::tree::TreeError;
 use crate::state::{
@@ -57,7 +57,7 @@ impl Node {
             view,
             time,
             proposer,
-            transactions: self.mempool.select(rules.block_size_max as usize, time),
+            transactions: self.mempool.select(self.own_block_size_max(rules), time),
             evidence: self.evidence.values().take(rules.block_evidence_max as usize).copied().collect(),
             parent_certificate: certificate.map(|certificate| {
                 VerifiedCertificate::from_checked_votes(certificate.clone(), &self.state.signers)
@@ -252,7 +252,14 @@ impl Node {
         now: Time,
         step: &mut Step,
     ) -> Result<(), TreeError> {
-        write_block(&mut step.batch, Some(&self.state), &applied, Some(&certificate))?;
+        match &mut self.partial {
+            None => write_block(&mut step.batch, Some(&self.state), &applied, Some(&certificate))?,
+            Some(partial) => {
+                let fill = &mut partial.fill;
+                write_block_in_part(&mut step.batch, &self.state, &applied, &certificate, fill);
+            }
+        }
+        self.recent.add(&self.state, &applied);
         step.batch.sync();
         let height = applied.state.height();
         let old = self.sign_rows.split_off(&(height, Vec::new()));

@@ -12,10 +12,10 @@ use crate::hash::{ChainId, Hash};
 use crate::mempool::Mempool;
 use crate::rows::{Batch, Key, Table, Value};
 use crate::schema::{
-    HeaderRow, RowError, SCHEMA_VERSION, TipRow, meta, prepared_key, row, signer_key, write_block,
+    HeaderRow, RowError, SCHEMA_VERSION, TipRow, height_key, meta, prepared_key, row, signer_key, write_block,
 };
 use crate::state::registry::Registry;
-use crate::state::tree::{CoinTree, PageKey};
+use crate::state::tree::{CoinTree, Fill, PageKey};
 use crate::state::{ChainState, GenesisError, VerifiedEvidence, genesis};
 use crate::sync::{Sync, SyncLimits};
 use crate::time::Time;
@@ -25,6 +25,7 @@ use crate::vote::Height;
 
 use super::candidates::Candidates;
 use super::event::{Job, Step, anchor};
+use super::partial::{Partial, Recent};
 use super::peers::Peers;
 use super::silence::Silence;
 use super::{Node, NodeConfig, plan};
@@ -84,11 +85,50 @@ pub fn first_rows(config: &NodeConfig, born: bool) -> Result<Batch, RestoreError
     write_block(&mut batch, None, &applied, None).map_err(RowError::from)?;
     batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
     batch.put(Table::Meta, meta::CHAIN, *config.chain.id.as_bytes());
+    write_born(&mut batch, config, born);
+    batch.sync();
+    Ok(batch)
+}
+
+/// A state that was proved, but for the coins: what a node can begin with.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Its row.
+    pub tip: TipRow,
+    /// The masternodes.
+    pub registry: Registry,
+    /// Proof of its block.
+    pub certificate: Certificate,
+    /// Every set that [`TipRow`] names.
+    pub sets: Vec<ValidatorSet>,
+}
+
+/// The rows that take a store to a state whose coins are still to come. What it has of the tree stays, to be used where
+/// it fits; own votes stay. `born`: as in [`first_rows`], for a store that is empty.
+#[must_use]
+pub fn joined_rows(config: &NodeConfig, joined: &Joined, born: bool) -> Batch {
+    let Joined { tip, registry, certificate, sets } = joined;
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
+    batch.put(Table::Meta, meta::CHAIN, *config.chain.id.as_bytes());
+    batch.put(Table::Meta, meta::TIP, encode(tip));
+    batch.put(Table::Meta, meta::REGISTRY, encode(registry));
+    batch.put(Table::Meta, meta::FILL, encode(&Fill::default()));
+    let row = HeaderRow { header: tip.header.clone(), certificate: Some(certificate.clone()) };
+    batch.put(Table::Header, height_key(tip.header.height), encode(&row));
+    batch.put(Table::BlockIndex, *tip.header.id().as_bytes(), tip.header.height.0.to_be_bytes());
+    for set in sets {
+        batch.put(Table::Validators, set.hash().0, encode(set));
+    }
+    write_born(&mut batch, config, born);
+    batch.sync();
+    batch
+}
+
+fn write_born(batch: &mut Batch, config: &NodeConfig, born: bool) {
     if let Some(key) = config.operator.as_ref().filter(|_| born) {
         batch.put(Table::Meta, signer_key(&key.public_key()), encode(&SignerMemory::Born));
     }
-    batch.sync();
-    Ok(batch)
 }
 
 impl Node {
@@ -103,6 +143,7 @@ impl Node {
             let value = stored.validators.get(&hash.0[..]).map(|value| &value[..]);
             row(Table::Validators, "set", value).map(Arc::new)
         };
+        let fill = stored.meta.get(meta::FILL).map(|value| row::<Fill>(Table::Meta, "fill", Some(value))).transpose()?;
         let bands = stored.bands.iter().filter_map(|(key, row)| Some((PageKey::from_bytes(key)?, &row[..])));
         let state = ChainState {
             id: tip.header.id(),
@@ -110,7 +151,14 @@ impl Node {
             validators: set(&tip.header.next_validators_hash)?,
             registry: Arc::new(registry),
             history: tip.history,
-            coins: CoinTree::load(tip.coins, bands).map_err(RowError::from)?,
+            coins: match fill {
+                None => CoinTree::load(tip.coins, bands).map_err(RowError::from)?,
+                // Bands of an older state may be left over.
+                Some(_) => bands.fold(CoinTree::unloaded(tip.coins), |mut tree, (key, row)| {
+                    let _ = tree.graft(&key, Some(row));
+                    tree
+                }),
+            },
             accounting: Arc::new(tip.accounting),
             header: tip.header,
         };
@@ -118,7 +166,8 @@ impl Node {
         let past = state.accounting.past_sets.clone();
         let past_sets = past.iter().map(|past| Ok((past.first, (past.last, set(&past.hash)?))));
         let past_sets = past_sets.collect::<Result<_, RowError>>()?;
-        let node = Self::with_state(config, state, header.certificate, past_sets, stored, now);
+        let mut node = Self::with_state(config, state, header.certificate, past_sets, stored, now);
+        node.partial = fill.map(Partial::new);
         Ok(node.resume(stored, now))
     }
 
@@ -160,6 +209,8 @@ impl Node {
             discovery: discovery.map(super::discovery::Discovery::new),
             sync,
             synced: BTreeMap::new(),
+            partial: None,
+            recent: Recent::default(),
             phase_told: None,
             halted: false,
         };

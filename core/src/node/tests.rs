@@ -2,6 +2,7 @@
 
 mod light;
 mod messages;
+mod partial;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -39,6 +40,10 @@ fn owner(seed: u8) -> crate::hash::Owner {
 }
 
 fn chain(validators: u8) -> Arc<Chain> {
+    chain_of(validators, vec![Output { amount: Amount::from_time(1000), owner: owner(200) }])
+}
+
+fn chain_of(validators: u8, allocations: Vec<Output>) -> Arc<Chain> {
     let masternodes = (1..=validators).map(|seed| GenesisMasternode {
         tier: Tier::Bronze,
         class: Class::Server,
@@ -50,7 +55,7 @@ fn chain(validators: u8) -> Arc<Chain> {
         network: Network::Dev,
         name: "test".into(),
         genesis_time: START,
-        allocations: vec![Output { amount: Amount::from_time(1000), owner: owner(200) }],
+        allocations,
         masternodes: masternodes.collect(),
         rules: vec![RulesFrom { from: Height(0), rules: Rules { epoch_blocks: 5, ..Rules::dev() } }],
     };
@@ -73,6 +78,8 @@ struct World {
     log: Vec<(usize, usize, Vec<u8>)>,
     /// What light nodes were told, and by whom.
     told: Vec<(usize, PeerId, Message)>,
+    /// Jobs that wait for a proof.
+    lacks: VecDeque<(usize, Box<Lack>)>,
     sent: BTreeSet<MessageKind>,
     /// Kinds that changed something where they arrived.
     acted: BTreeSet<MessageKind>,
@@ -102,7 +109,10 @@ impl World {
 
     /// Nodes without sessions.
     fn alone(validators: u8, discovery: bool) -> Self {
-        let chain = chain(validators);
+        Self::on(chain(validators), validators, discovery)
+    }
+
+    fn on(chain: Arc<Chain>, validators: u8, discovery: bool) -> Self {
         let mut world = Self {
             chain,
             nodes: Vec::new(),
@@ -116,6 +126,7 @@ impl World {
             lost: |_, _| false,
             log: Vec::new(),
             told: Vec::new(),
+            lacks: VecDeque::new(),
             sent: BTreeSet::new(),
             acted: BTreeSet::new(),
         };
@@ -125,14 +136,17 @@ impl World {
         world
     }
 
-    fn open(&mut self, at: usize, store: MemoryStore) {
-        let operator = Some(key(at as u8 + 1));
-        let config = NodeConfig {
+    fn config(&self, at: usize) -> NodeConfig {
+        NodeConfig {
             chain: self.chain.clone(),
-            operator,
+            operator: Some(key(at as u8 + 1)),
             mempool: MempoolLimits::default(),
             discovery: self.discovery.then(|| self.discovery_of(at)),
-        };
+        }
+    }
+
+    fn open(&mut self, at: usize, store: MemoryStore) {
+        let config = self.config(at);
         let (node, effects) = block_on(driver::restore(config, &store, true, self.now)).unwrap();
         if at == self.nodes.len() {
             self.nodes.push((node, store));
@@ -231,6 +245,7 @@ impl World {
                         None => self.told.push((at, peer, message)),
                     }
                 }
+                Effect::Lack(lack) => self.lacks.push_back((at, lack)),
                 Effect::Context(_) | Effect::State(_) => {}
             }
         }
@@ -245,6 +260,10 @@ impl World {
                     continue;
                 }
                 self.event(to, Event::Frame(id(from), bytes));
+                continue;
+            }
+            if let Some((at, lack)) = self.lacks.pop_front() {
+                self.prove(at, *lack);
                 continue;
             }
             ticks += 1;

@@ -17,7 +17,7 @@ use crate::state::registry::Registry;
 use crate::state::{Before, ChainState, Changes, UndoError, undo};
 use crate::validators::ValidatorSet;
 
-use super::{TipRow, activity_key, height_key, history_key, meta};
+use super::{TipRow, activity_key, height_key, history_key, meta, write_rows};
 
 /// How a block is taken back: the reversed diff and the state before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,7 @@ pub fn undo_block(
     for (node, _) in parent.history.appended_nodes::<Blake>(state.header.history_leaf()) {
         batch.delete(Table::History, history_key(node));
     }
-    for (key, page) in parent.coins.changed_rows(&state.coins)? {
-        match page {
-            Some(page) => batch.put(Table::Tree, key.to_bytes(), page),
-            None => batch.delete(Table::Tree, key.to_bytes()),
-        }
-    }
+    write_rows(batch, parent.coins.changed_rows(&state.coins)?);
     if let Some(registry) = &row.registry {
         batch.put(Table::Meta, meta::REGISTRY, encode(registry));
     }

@@ -160,6 +160,7 @@ impl Code for AnswerError {
             Self::Proof(error) => error.code(),
             Self::Owner => "answer-other-owner",
             Self::Registry => "answer-registry",
+            Self::History => "answer-history",
             Self::CoinsMissing => "answer-coins-missing",
         }
     }

@@ -78,6 +78,7 @@ impl Performer {
                 Effect::Send(peers, frame) => self.send(&peers, &frame),
                 Effect::Serve(peer, question) => self.serve(peer, question),
                 Effect::Dial(dial) => self.dial(dial),
+                Effect::Lack(_) => unreachable!("every row of the state is in the store: nothing joins here"),
                 // Lost only in a flood, which ends the session anyway.
                 Effect::Offence(peer, offence) => drop(self.offences.try_send((peer, offence))),
                 Effect::Close(peer, parting) => self.network.close(&peer, close_reason(parting)),

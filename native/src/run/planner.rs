@@ -171,6 +171,7 @@ impl Planner {
                     let _ = self.notices.send(Arc::new(notice));
                 }
                 Effect::Serve(..)
+                | Effect::Lack(_)
                 | Effect::Dial(_)
                 | Effect::Offence(..)
                 | Effect::Context(_)

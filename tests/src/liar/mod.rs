@@ -316,5 +316,6 @@ fn about(question: &Question) -> &'static str {
         Question::FeeRate => "FeeRate",
         Question::Watch(_) => "Watch",
         Question::Submit(_) => "Submit",
+        Question::State(_) => "State",
     }
 }

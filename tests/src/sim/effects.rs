@@ -49,6 +49,7 @@ impl World {
                 Effect::Dial(dial) => unreachable!("machines are dialled by the world, not {}", dial.url),
                 Effect::Notice(notice) => self.noticed(machine, notice, newest.as_deref())?,
                 Effect::State(state) => newest = Some(state),
+                Effect::Lack(lack) => unreachable!("every machine has its state: {lack:?}"),
                 // The machine has taken it over.
                 Effect::Context(_) => {}
                 Effect::Halt => return Err(Failure::Halted { machine, reason: String::from("see notices") }),

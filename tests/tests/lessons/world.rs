@@ -275,7 +275,7 @@ impl World {
                     let other = (0..self.nodes.len()).find(|other| id(*other) == peer);
                     self.parted.extend(other.map(|other| (at, other)));
                 }
-                Effect::Dial(_) | Effect::Context(_) | Effect::State(_) | Effect::Halt => {}
+                Effect::Dial(_) | Effect::Lack(_) | Effect::Context(_) | Effect::State(_) | Effect::Halt => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Owns the node and its store: events in, steps, effects out, one timer. One thread does all of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use timecoin_core::json;
 use timecoin_core::keys::{PublicKey, SecretKey};
 use timecoin_core::mempool::MempoolLimits;
 use timecoin_core::node::{
-    Chain, DiscoveryConfig, Effect, Event, Gate, Job, Node, NodeConfig, Notice, Offence, Parting,
-    PlanContext, Serve, open, plan,
+    Chain, DiscoveryConfig, Effect, Event, Gate, Job, Lack, Node, NodeConfig, Notice, Offence, Parting,
+    PlanContext, RECENT_BLOCKS, Serve, open, plan,
 };
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::spec::ChainSpec;
+use timecoin_core::state::tree::{CoinTree, PageKey};
 use timecoin_core::time::Time;
 use timecoin_web::api::Code;
 use timecoin_web::api::error::sentence;
@@ -30,6 +31,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::links::{Inputs, Links};
 use crate::operator_key;
+use crate::remote::{JoinFailure, Remote};
 use crate::status::{Stage, Status};
 
 /// Sessions that the node opens.
@@ -38,6 +40,10 @@ const OUTBOUND_MAX: usize = 8;
 pub(crate) enum Input {
     /// Of the network.
     Event(Box<Event>),
+    /// What a job lacked.
+    Proved(Box<Lack>, CoinTree),
+    /// Rows of the state tree.
+    Rows(BTreeMap<PageKey, Vec<u8>>),
     /// The page wants it to end.
     Stop,
 }
@@ -71,6 +77,10 @@ enum End {
     Driver(#[from] DriverError<StoreError>),
     #[error("the node stopped itself: {0}")]
     Halted(&'static str),
+    #[error("the state cannot be had from peers: {0}")]
+    Join(#[from] JoinFailure),
+    #[error("the state here is too old to go on from")]
+    Behind,
 }
 
 impl End {
@@ -80,6 +90,12 @@ impl End {
             Self::Store(error) | Self::Driver(DriverError::Store(error)) => error.api_code(),
             Self::Driver(DriverError::Tree(_) | DriverError::Restore(_)) => Code::StoreDamaged,
             Self::Halted(_) => Code::Halted,
+            Self::Join(JoinFailure::Driver(DriverError::Store(error))) => error.api_code(),
+            Self::Join(JoinFailure::Driver(_)) => Code::StoreDamaged,
+            Self::Join(JoinFailure::Client(error)) => {
+                return Stage::Failed { code: error.code(), message: sentence(self) };
+            }
+            Self::Behind => Code::Internal,
         };
         Stage::Failed { code: code.code(), message: sentence(self) }
     }
@@ -119,8 +135,9 @@ impl Driver {
         status.borrow_mut().stage = end.stage();
     }
 
-    async fn work(self, waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
+    async fn work(self, mut waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
         let store = Rc::new(IndexedDbStore::open(self.name).await?);
+        let remote = Remote::open(&self.chain, self.net.clone(), &store, self.inputs.clone()).await?;
         let identity = SecretKey::from_seed(&entropy());
         let operator = self.operator.public_key();
         let config = NodeConfig {
@@ -130,31 +147,55 @@ impl Driver {
             discovery: Some(DiscoveryConfig {
                 own: identity.public_key(),
                 record: None,
-                bootstrap: self.net.bootstrap,
+                bootstrap: self.net.bootstrap.clone(),
                 policy: self.net.policy,
                 outbound_max: OUTBOUND_MAX,
                 seed: entropy(),
             }),
         };
-        let clock = Clock::default();
-        let (node, effects) = driver::restore(config, &*store, self.unused, clock.now()).await?;
-        let links = Links::new(self.chain.id, identity, self.inputs);
-        links.set_height(node.state().height().0);
-        let mut running = Running {
-            context: Arc::clone(node.context()),
-            node,
-            operator,
-            store,
-            links,
-            gate: Gate::default(),
-            serving: Rc::default(),
-            status: self.status,
-            waiting,
-            clock,
-        };
-        let outcome = running.run(effects).await;
-        running.links.stop();
-        outcome
+        let clock = Rc::new(Clock::default());
+        let mut unused = self.unused;
+        loop {
+            let joining = core::pin::pin!(remote.join(&config, &store, unused));
+            match select(joining, core::pin::pin!(stop_asked(&mut waiting))).await {
+                Either::Left((joined, _)) => joined?,
+                Either::Right(_) => return Err(End::Stopped),
+            }
+            let (node, effects) = driver::restore(config.clone(), &*store, unused, clock.now()).await?;
+            // Said once: from here on the store remembers.
+            unused = false;
+            let links = Links::new(self.chain.id, identity.clone(), self.inputs.clone());
+            links.set_height(node.state().height().0);
+            let mut running = Running {
+                context: Arc::clone(node.context()),
+                node,
+                operator,
+                store: Rc::clone(&store),
+                links,
+                remote: Rc::clone(&remote),
+                gate: Gate::default(),
+                serving: Rc::default(),
+                status: Rc::clone(&self.status),
+                waiting,
+                clock: Rc::clone(&clock),
+            };
+            let Err(end) = running.run(effects).await;
+            running.links.stop();
+            waiting = running.waiting;
+            if !matches!(end, End::Behind) {
+                remote.stop();
+                return Err(end);
+            }
+        }
+    }
+}
+
+/// Takes what is of sessions that are over, until the page wants the end.
+async fn stop_asked(waiting: &mut UnboundedReceiver<Input>) {
+    while let Some(input) = waiting.next().await {
+        if matches!(input, Input::Stop) {
+            return;
+        }
     }
 }
 
@@ -186,20 +227,28 @@ struct Running {
     operator: PublicKey,
     store: Rc<IndexedDbStore>,
     links: Rc<Links>,
+    /// Asked for what the store has not.
+    remote: Rc<Remote>,
     gate: Gate,
     serving: Rc<Cell<usize>>,
     status: Rc<RefCell<Status>>,
     waiting: UnboundedReceiver<Input>,
-    clock: Clock,
+    clock: Rc<Clock>,
 }
 
 impl Running {
     async fn run(&mut self, first: Vec<Effect>) -> Result<core::convert::Infallible, End> {
         self.perform(first)?;
         self.status.borrow_mut().stage = Stage::Running;
+        self.bring_rows(BTreeMap::new()).await?;
         loop {
             self.turn().await?;
             self.show();
+            let progress = self.node.sync_progress();
+            let behind = progress.target.0.saturating_sub(progress.applied.0);
+            if self.node.fill().is_some() && behind > RECENT_BLOCKS as u64 {
+                return Err(End::Behind);
+            }
         }
     }
 
@@ -242,7 +291,16 @@ impl Running {
     }
 
     async fn take(&mut self, input: Input) -> Result<(), End> {
-        let Input::Event(event) = input else { return Err(End::Stopped) };
+        let event = match input {
+            Input::Event(event) => event,
+            Input::Proved(lack, proved) => {
+                // Where the state has moved on, the job says so itself.
+                self.node.take_proof(&proved);
+                return self.step(lack.job).await;
+            }
+            Input::Rows(rows) => return self.bring_rows(rows).await,
+            Input::Stop => return Err(End::Stopped),
+        };
         if let Event::Frame(_, frame) = &*event {
             self.links.taken(frame.len());
         }
@@ -264,6 +322,20 @@ impl Running {
         }
     }
 
+    /// Takes rows of the state tree, and sends for the next.
+    async fn bring_rows(&mut self, rows: BTreeMap<PageKey, Vec<u8>>) -> Result<(), End> {
+        driver::fill(&mut self.node, &*self.store, rows).await?;
+        let wanted: Vec<_> =
+            self.node.wanted().into_iter().filter(|wanted| wanted.known().is_none()).collect();
+        if !wanted.is_empty() {
+            self.remote.fill(wanted);
+        } else if self.node.fill().is_some() {
+            // All that comes next is in memory.
+            self.links.inputs().give(Input::Rows(BTreeMap::new()));
+        }
+        Ok(())
+    }
+
     fn report(&mut self, peer: PeerId, offence: Offence) -> Result<(), End> {
         let mut effects = Vec::new();
         self.gate.report(peer, offence, self.clock.now(), &mut effects);
@@ -283,6 +355,7 @@ impl Running {
             match effect {
                 Effect::Send(peers, frame) => peers.iter().for_each(|peer| self.links.send(peer, &frame)),
                 Effect::Serve(peer, question) => self.serve(peer, question),
+                Effect::Lack(lack) => self.remote.prove(lack),
                 Effect::Dial(dial) => self.links.dial(dial),
                 Effect::Offence(peer, offence) => {
                     let mut more = Vec::new();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `driver` | owns the node: events in, steps, effects out, one timer |
 //! | `links` | sessions with peers |
+//! | `remote` | what it asks of peers while it has not the whole state |
 //! | `status` | what the page is shown |
 //!
 //! Every verdict, vote and timer is the core's, as in the native node. Invariants of this driver: one Worker runs it for an
@@ -12,6 +13,7 @@
 
 mod driver;
 mod links;
+mod remote;
 mod status;
 
 use std::cell::RefCell;

@@ -77,6 +77,11 @@ impl Links {
         })
     }
 
+    /// The way to the driver.
+    pub(crate) const fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
     pub(crate) fn set_height(&self, height: u64) {
         self.height.set(height);
     }

@@ -34,6 +34,8 @@ pub(crate) struct Status {
     proposed: u64,
     pub(crate) peers: usize,
     pending: usize,
+    /// How much of the coins is in the store, in percent; none where all of it is.
+    filled: Option<u8>,
 }
 
 /// How far a validator has come.
@@ -95,6 +97,7 @@ impl Status {
         self.total_weight = set.total().to_string();
         self.quarantine = node.quarantine().map(Silence::from);
         self.pending = node.mempool().len();
+        self.filled = node.fill().map(timecoin_core::state::tree::Fill::percent);
     }
 
     /// A block is final here; the node has its state.

@@ -7,6 +7,7 @@
 //! | `follow` | moving trust to newer blocks; whether a header is the chain's |
 //! | `answers` | balances, coins, masternodes, blocks, transactions, receipts, submission |
 //! | `filters` | headers and filters for private scanning |
+//! | `state` | the state for a full node that has none
 //! | `error` | why there is no answer |
 //!
 //! Start with [`LightClient::open`], call [`LightClient::follow`] whenever a peer says how far it is, and ask. Every method
@@ -23,6 +24,7 @@ mod error;
 mod filters;
 mod follow;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 mod trust;

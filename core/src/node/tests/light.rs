@@ -9,12 +9,12 @@ use crate::sync::wire::RequestId;
 
 const LIGHT: usize = 90;
 
-fn connect_light(world: &mut World, at: usize) {
+pub(super) fn connect_light(world: &mut World, at: usize) {
     let info = PeerInfo { role: Role::Light, ..info_of(id(LIGHT)) };
     world.event(at, Event::Connected(info));
 }
 
-fn ask(world: &mut World, at: usize, question: Question) -> Reply {
+pub(super) fn ask(world: &mut World, at: usize, question: Question) -> Reply {
     let asked = RequestId(world.told.len() as u64);
     world.event(at, Event::Frame(id(LIGHT), encode(&Message::Ask(asked, question))));
     match world.told.pop() {

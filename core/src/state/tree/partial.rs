@@ -155,6 +155,15 @@ impl CoinTree {
         walk.rows
     }
 
+    /// Whether it is known of each of these coins whether it is unspent.
+    #[must_use]
+    pub fn has_each(&self, ops: &[super::Op]) -> bool {
+        ops.iter().all(|op| {
+            let (outpoint, output) = op.coin();
+            !matches!(self.coin(&output.owner, outpoint), Err(TreeError::Missing(_)))
+        })
+    }
+
     /// Whether changes can be applied to what is known.
     #[must_use]
     pub fn knows(&self, ops: &[super::Op]) -> bool {

@@ -1,0 +1,171 @@
+//! A node that has not the whole state: what a block touches is proved to it by peers, and the rest is filled in meanwhile.
+//!
+//! Rows of the store are used where it has them. A job that needs more comes back as [`Effect::Lack`]; the driver asks
+//! peers and gives it again. Every verdict is that of the whole state: nothing is judged before all it needs is known.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::answer::{STATE_QUESTION_SIZE_MAX, StateProof, StateReply};
+use crate::codec::encode;
+use crate::hash::BlockId;
+use crate::rows::{Batch, Table};
+use crate::schema::{meta, write_rows};
+use crate::spec::Rules;
+use crate::state::tree::{CoinTree, Fill, Multiproof, Op, PageKey, Summary, Wanted};
+use crate::state::{Applied, ChainState, Draft, planned_changes};
+use crate::transaction::VerifiedTransaction;
+
+use super::Node;
+use super::candidates::Progress;
+use super::event::Job;
+
+/// Final blocks whose states before are kept, to prove parts of them to those who judge them late.
+pub const RECENT_BLOCKS: usize = 8;
+
+/// What is missing, and what is known to be.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    pub(super) fill: Fill,
+    /// Rows that the store was asked for in vain, for the job at hand.
+    absent: BTreeSet<PageKey>,
+}
+
+impl Partial {
+    pub(super) fn new(fill: Fill) -> Self {
+        Self { fill, absent: BTreeSet::new() }
+    }
+}
+
+/// A job that waits for a proof.
+#[derive(Clone, Debug)]
+pub struct Lack {
+    /// To be given to the node again, once [`Node::take_proof`] has taken the proof, or the state has moved on.
+    pub job: Job,
+    /// The block it is about, where it is about one.
+    pub block: Option<BlockId>,
+    /// The root of the coins it is judged on.
+    pub root: Summary,
+    /// What it does to the coins.
+    pub ops: Vec<Op>,
+}
+
+/// The last final blocks, each with the state before it and what it did to the coins.
+#[derive(Default)]
+pub(super) struct Recent(VecDeque<(BlockId, Arc<ChainState>, Vec<Op>)>);
+
+impl Recent {
+    /// A block is about to become final.
+    pub(super) fn add(&mut self, parent: &Arc<ChainState>, applied: &Applied) {
+        if self.0.len() >= RECENT_BLOCKS {
+            self.0.pop_front();
+        }
+        self.0.push_back((applied.state.id, Arc::clone(parent), applied.changes.ops()));
+    }
+}
+
+impl Node {
+    /// Whether rows of the state are still missing, and how far the others go.
+    #[must_use]
+    pub fn fill(&self) -> Option<&Fill> {
+        self.partial.as_ref().map(|partial| &partial.fill)
+    }
+
+    /// The rows to bring next.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.partial.as_ref().map(|partial| partial.fill.wanted(&self.state.coins)).unwrap_or_default()
+    }
+
+    /// Takes rows of the state tree, by key, and says what to write. Rows that have changed meanwhile are left aside.
+    pub fn take_rows(&mut self, rows: &BTreeMap<PageKey, Vec<u8>>) -> Batch {
+        let mut batch = Batch::default();
+        let Some(partial) = &mut self.partial else { return batch };
+        let changes = partial.fill.take(&mut Arc::make_mut(&mut self.state).coins, rows);
+        write_rows(&mut batch, changes);
+        if partial.fill.is_done() {
+            batch.delete(Table::Meta, meta::FILL);
+            self.partial = None;
+        } else {
+            batch.put(Table::Meta, meta::FILL, encode(&partial.fill));
+        }
+        batch
+    }
+
+    /// Takes a part of the tree that was proved. False if the state has moved on since.
+    pub fn take_proof(&mut self, proved: &CoinTree) -> bool {
+        Arc::make_mut(&mut self.state).coins.merge(proved).is_ok()
+    }
+
+    /// The part of the tree that a block touches, where it can be proved.
+    pub(super) fn prove_block(&self, block: &BlockId) -> Option<StateReply> {
+        let proof = |coins: &CoinTree, ops: &[Op]| {
+            let proof = Multiproof::build(coins, ops).ok()?;
+            Some(StateReply::Proof(Box::new(StateProof { root: coins.summary(), proof })))
+        };
+        let recent = self.recent.0.iter().find(|(id, ..)| id == block);
+        if let Some((_, parent, ops)) = recent {
+            return proof(&parent.coins, ops);
+        }
+        match &self.candidates.candidate(block)?.progress {
+            Progress::Valid(applied) => proof(&self.state.coins, &applied.changes.ops()),
+            Progress::Complete(verified) => proof(&self.state.coins, &self.draft_ops(verified.draft())),
+            Progress::Named | Progress::Partial(..) | Progress::Invalid(_) => None,
+        }
+    }
+
+    /// The rows that the store has not.
+    pub(super) fn note_absent(&mut self, key: PageKey) -> bool {
+        self.partial.as_mut().is_some_and(|partial| partial.absent.insert(key))
+    }
+
+    pub(super) fn is_absent(&self, key: &PageKey) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.absent.contains(key))
+    }
+
+    /// What a job needs and nobody has proved yet, where that is so.
+    pub(super) fn lack(&mut self, job: &Job) -> Option<Lack> {
+        self.partial.as_mut()?.absent.clear();
+        let coins = &self.state.coins;
+        let (block, ops) = match job {
+            Job::Submit(_, Ok(transaction)) | Job::Submitted(_, _, Ok(transaction)) => {
+                (None, spending(core::slice::from_ref(transaction)))
+            }
+            Job::Transactions(_, list) | Job::Restore(list) => (None, spending(list)),
+            Job::Validate(block) => {
+                let Progress::Complete(verified) = &self.candidates.candidate(block)?.progress else {
+                    return None;
+                };
+                (Some(*block), self.draft_ops(verified.draft()))
+            }
+            Job::Derive(draft) => (None, self.draft_ops(draft)),
+            _ => return None,
+        };
+        let is_known = match job {
+            Job::Validate(_) | Job::Derive(_) => coins.knows(&ops),
+            _ => coins.has_each(&ops),
+        };
+        (!is_known).then(|| Lack { job: job.clone(), block, root: coins.summary(), ops })
+    }
+
+    /// The most bytes of transactions in a block of ours: what it touches has to fit into a question, where it is to be
+    /// proved.
+    pub(super) fn own_block_size_max(&self, rules: &Rules) -> usize {
+        let whole = rules.block_size_max as usize;
+        // A change is named with less than twice the bytes that it takes in its transaction.
+        if self.partial.is_some() { whole.min(STATE_QUESTION_SIZE_MAX / 2) } else { whole }
+    }
+
+    fn draft_ops(&self, draft: &Draft) -> Vec<Op> {
+        let changes = planned_changes(&self.chain.spec.consensus, &self.chain.id, &self.state, draft);
+        changes.map(|changes| changes.ops()).unwrap_or_default()
+    }
+}
+
+fn spending(list: &[Arc<VerifiedTransaction>]) -> Vec<Op> {
+    let spends = list.iter().flat_map(|transaction| transaction.spends());
+    let mut ops: Vec<Op> = spends.map(|(outpoint, output)| Op::Remove(*outpoint, *output)).collect();
+    ops.sort_unstable_by_key(|op| *op.coin().0);
+    ops.dedup();
+    ops
+}
