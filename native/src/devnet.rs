@@ -36,7 +36,7 @@ use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::http::{BindError, bind};
 
-pub use folder::{Folder, Wallet};
+pub use folder::{BrowserValidator, Folder, Wallet};
 pub use genesis::{Founder, spec};
 use link::Link;
 pub use payments::{Payments, Purse, Summary};
@@ -57,6 +57,8 @@ pub struct DevnetConfig {
     pub folder: PathBuf,
     /// How many validators.
     pub validators: u16,
+    /// How many validators more that wait for a tab each.
+    pub browser_validators: Option<u16>,
     /// The first node's port; the others follow.
     pub base_port: u16,
     /// Stop after so many seconds.
@@ -104,8 +106,18 @@ pub enum DevnetError {
         /// How many were asked for.
         asked: u16,
     },
+    /// The folder's devnet has another number of validators for tabs.
+    #[error("{} holds a devnet of {found} validators for browsers, not {asked}: leave --browser-validators out, or choose another folder with --dir", path.display())]
+    BrowserValidators {
+        /// The folder.
+        path: PathBuf,
+        /// How many it has.
+        found: u16,
+        /// How many were asked for.
+        asked: u16,
+    },
     /// A number that cannot be.
-    #[error("a devnet has 1 to {max} validators")]
+    #[error("a devnet has 1 to {max} validators, and at most as many for browsers")]
     Count {
         /// The most.
         max: u16,
@@ -152,7 +164,7 @@ impl DevnetError {
             Self::Io { .. } => "system",
             Self::Folder { .. } => "devnet-folder",
             Self::InUse { .. } => "devnet-in-use",
-            Self::Validators { .. } => "devnet-validators",
+            Self::Validators { .. } | Self::BrowserValidators { .. } => "devnet-validators",
             Self::Count { .. } => "devnet-count",
             Self::Ports { .. } => "devnet-ports",
             Self::Bind(error) => crate::cli::bind_code(error),
@@ -173,9 +185,11 @@ impl DevnetError {
 /// # Errors
 /// If the folder cannot be used, or a node does not start or ends.
 pub async fn run(config: DevnetConfig, stop: impl Future<Output = ()>) -> Result<Summary, DevnetError> {
-    let folder = Folder::open(&config.folder, config.validators)?;
+    let mut folder =
+        Folder::open_with_browsers(&config.folder, config.validators, config.browser_validators)?;
     let _lock = folder.lock()?;
     let ports = ports(config.base_port, folder.validators()).await?;
+    folder.name_nodes(&ports)?;
     let mut nodes = start_nodes(&config, &folder, &ports)?;
     let ran = observe(&config, &folder, &mut nodes, stop).await;
     for node in &mut nodes {

@@ -32,7 +32,8 @@ pub fn prepare(config: &Config) -> Result<Routes, ConfigError> {
         let path = path.to_path_buf();
         move |error| ConfigError::Unreadable { path, error }
     };
-    let web = config.web.as_deref().map(|folder| web::router(folder).map_err(unreadable(folder)));
+    let relays = &config.chain.spec.bootstrap;
+    let web = config.web.as_deref().map(|folder| web::router(folder, relays).map_err(unreadable(folder)));
     let token = token(&config.rpc.token).map_err(unreadable(&config.rpc.token))?;
     if token.len() < TOKEN_SIZE_MIN {
         let (key, value) = ("rpc_token", config.rpc.token.display().to_string());

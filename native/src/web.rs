@@ -2,9 +2,10 @@
 //!
 //! A request never becomes a path of the file system. Links and hidden files are not taken into the set. A path of
 //! the app that is no file gets the app's page, which knows its own paths; a missing script or picture is not
-//! found. The page may run its own scripts and nothing else.
+//! found. The page may run its own scripts and nothing else, and speak to this host and the chain's bootstrap peers: a
+//! validator needs more than one relay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,8 @@ const FILES_MAX: usize = 4096;
 const DEPTH_MAX: usize = 8;
 const PAGE: &str = "index.html";
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
-     style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self' ws: wss:; worker-src 'self'; \
-     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     style-src 'self'; img-src 'self' data:; font-src 'self'; worker-src 'self'; manifest-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'";
 
 /// A file as it is served.
 struct Asset {
@@ -47,16 +48,35 @@ struct Build {
 struct App {
     folder: PathBuf,
     build: ArcSwap<Build>,
+    policy: String,
 }
 
-/// Serves the files of a folder that has an `index.html`.
+/// Serves the files of a folder that has an `index.html`; its pages may also speak to the relays at these URLs.
 ///
 /// # Errors
 /// If it has none, or more than an app has.
-pub fn router(folder: &Path) -> io::Result<Router> {
+pub fn router(folder: &Path, relays: &[String]) -> io::Result<Router> {
     let folder = folder.canonicalize()?;
     let build = ArcSwap::from_pointee(Build::read(&folder)?);
-    Ok(Router::new().fallback(answer).with_state(Arc::new(App { folder, build })))
+    let policy = policy(relays);
+    Ok(Router::new().fallback(answer).with_state(Arc::new(App { folder, build, policy })))
+}
+
+/// The policy with the origins of these relays, each once.
+fn policy(relays: &[String]) -> String {
+    let origins: BTreeSet<_> = relays.iter().filter_map(|url| origin(url)).collect();
+    origins.into_iter().fold(CONTENT_SECURITY_POLICY.to_owned(), |policy, origin| policy + " " + origin)
+}
+
+/// `wss://host:port` of a URL. What a policy has no form for is left out: an address of IPv6, and whatever could be read as
+/// another part of the policy.
+fn origin(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "ws" | "wss"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "0"));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let is_sound = !host.is_empty() && host.bytes().all(is_name) && port.parse::<u16>().is_ok();
+    is_sound.then(|| &url[..scheme.len() + "://".len() + authority.len()])
 }
 
 async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -74,7 +94,7 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
         (header::CONTENT_TYPE, asset.kind),
         (header::CACHE_CONTROL, asset.cache),
         (header::ETAG, asset.tag.as_str()),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::CONTENT_SECURITY_POLICY, app.policy.as_str()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
@@ -200,12 +220,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pages_speak_to_their_host_and_to_the_relays_named() {
+        let table = [
+            ("wss://relay.example/p2p", Some("wss://relay.example")),
+            ("wss://relay.example:24200/p2p", Some("wss://relay.example:24200")),
+            ("ws://127.0.0.1:24202/p2p", Some("ws://127.0.0.1:24202")),
+            ("ws://relay.example?x=/y", Some("ws://relay.example")),
+            ("https://relay.example/p2p", None),
+            ("relay.example", None),
+            ("wss://", None),
+            ("wss://*", None),
+            ("wss://*.example", None),
+            ("wss://relay.example:*", None),
+            ("wss://relay.example:", None),
+            ("wss://relay.example:70000", None),
+            ("wss://user@relay.example", None),
+            ("wss://[::1]:24200/p2p", None),
+            ("wss://relay.example; script-src *", None),
+            ("wss://relay.example 'unsafe-inline'", None),
+        ];
+        for (url, expected) in table {
+            assert_eq!(origin(url), expected, "{url}");
+        }
+        let own = policy(&[]);
+        assert!(own.ends_with("; connect-src 'self'"), "{own}");
+        let urls = table.map(|(url, _)| url.to_owned());
+        let more = " ws://127.0.0.1:24202 ws://relay.example wss://relay.example wss://relay.example:24200";
+        assert_eq!(policy(&urls), own + more);
+    }
+
+    #[test]
     fn a_folder_without_a_page_is_refused_and_links_are_left_out() {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("app");
         fs::create_dir_all(folder.join("deep/er")).unwrap();
         fs::write(outside.path().join("secret"), "secret").unwrap();
-        assert!(router(&folder).is_err(), "no page");
+        assert!(router(&folder, &[]).is_err(), "no page");
         fs::write(folder.join(PAGE), "page").unwrap();
         fs::write(folder.join("deep/er/a.js"), "script").unwrap();
         fs::write(folder.join(".env"), "secret").unwrap();

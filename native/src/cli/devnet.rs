@@ -14,6 +14,9 @@ pub(super) struct DevnetCommand {
     /// Validators, each a process [default: 4, or as many as the folder has]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     validators: Option<u16>,
+    /// Validators more that wait for a browser's tab each; the nodes go on without them [default: none, or as the folder has]
+    #[arg(long, value_name = "COUNT")]
+    browser_validators: Option<u16>,
     /// Stop after so many seconds [default: run until Ctrl-C]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
@@ -54,6 +57,7 @@ pub(super) fn run(command: DevnetCommand) -> Result<(), CliError> {
             None => home()?.join(".timecoin").join("devnet"),
         },
         validators: command.validators.unwrap_or(0),
+        browser_validators: command.browser_validators,
         base_port: command.base_port,
         seconds: command.seconds,
         rate: command.rate,

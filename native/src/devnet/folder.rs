@@ -6,6 +6,7 @@
 //! faucet.json          words and address of the wallet that pays
 //! demo.json            words and address of a wallet to play with
 //! node-N/              data folder of a node, with its operator.key and its node.log
+//! browser-N/           the operator.key of a validator that no process runs, for a tab
 //! lock                 held while the devnet runs
 //! ```
 
@@ -16,23 +17,25 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use timecoin_core::address::{Address, Network};
 use timecoin_core::amount::Amount;
-use timecoin_core::hash::Owner;
+use timecoin_core::hash::{Owner, to_hex};
 use timecoin_core::keys::SecretKey;
 use timecoin_core::lock::Lock;
 use timecoin_core::spec::ChainSpec;
+use timecoin_core::transaction::Class;
 use timecoin_core::wallet::derive::{ExtendedKey, Path as KeyPath};
 use timecoin_core::wallet::mnemonic::Mnemonic;
 
 use super::DevnetError;
-use super::genesis::{Founder, spec};
+use super::genesis::{Founder, spec_of};
 use super::process::NodeSetup;
 use crate::clock;
 use crate::identity::{self, write_new};
 
 const MARKER: &str = "devnet.json";
 const LOCK: &str = "lock";
+const KEY: &str = "operator.key";
 const VERSION: u32 = 1;
-/// More than this many processes help nobody on one machine.
+/// More than this many processes, or tabs, help nobody on one machine.
 const VALIDATORS_MAX: u16 = 64;
 /// Coins the faucet starts with: as many payments can be under way at once.
 const FAUCET_COINS: u32 = 512;
@@ -50,6 +53,8 @@ pub(super) const PAYEE: u32 = 2;
 struct Marker {
     version: u32,
     validators: u16,
+    #[serde(default)]
+    browsers: u16,
 }
 
 /// A wallet of the devnet: recovery words in the open.
@@ -93,10 +98,28 @@ impl Wallet {
 pub struct Folder {
     path: PathBuf,
     validators: u16,
+    browsers: Vec<BrowserValidator>,
     chain: ChainSpec,
     faucet: Wallet,
     demo: Wallet,
     restarted: bool,
+}
+
+/// A validator of the genesis set that waits for a tab: the key that opens it is in a file, and no process has it.
+#[derive(Clone, Debug)]
+pub struct BrowserValidator {
+    /// Its operator key.
+    pub key: SecretKey,
+    /// Where that is kept.
+    pub key_file: PathBuf,
+}
+
+impl BrowserValidator {
+    /// What opens it in the app that a node serves. The key is behind the `#`, which a browser sends to nobody.
+    #[must_use]
+    pub fn link(&self, port: u16) -> String {
+        format!("http://127.0.0.1:{port}/#/validator?key={}", to_hex(&*self.key.seed()))
+    }
 }
 
 impl Folder {
@@ -106,9 +129,21 @@ impl Folder {
     /// # Errors
     /// If it holds something else, or another number of validators.
     pub fn open(path: &Path, validators: u16) -> Result<Self, DevnetError> {
+        Self::open_with_browsers(path, validators, None)
+    }
+
+    /// [`Self::open`], with so many validators more that run in tabs; where nothing is said, as many as there are, or none.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_browsers(
+        path: &Path,
+        validators: u16,
+        browsers: Option<u16>,
+    ) -> Result<Self, DevnetError> {
         let restarted = path.join(MARKER).exists();
         if !restarted {
-            create(path, if validators == 0 { 4 } else { validators })?;
+            create(path, if validators == 0 { 4 } else { validators }, browsers.unwrap_or(0))?;
         }
         let marker: Marker = read(path, MARKER)?;
         if marker.version != VERSION {
@@ -118,6 +153,10 @@ impl Folder {
             let path = path.to_path_buf();
             return Err(DevnetError::Validators { path, found: marker.validators, asked: validators });
         }
+        if let Some(asked) = browsers.filter(|asked| *asked != marker.browsers) {
+            let path = path.to_path_buf();
+            return Err(DevnetError::BrowserValidators { path, found: marker.browsers, asked });
+        }
         let text = fs::read_to_string(path.join("chain.json"));
         let text = text.map_err(DevnetError::io(format!("cannot read {}/chain.json", path.display())))?;
         let chain = ChainSpec::from_json(&text).map_err(|error| wrong(path, error.to_string()))?;
@@ -125,8 +164,14 @@ impl Folder {
         if faucet.key_at(0).is_none() || demo.key_at(0).is_none() {
             return Err(wrong(path, "a wallet's words are no words".to_owned()));
         }
+        let browsers = (0..marker.browsers).map(|number| {
+            let key_file = browser(path, number).join(KEY);
+            let key = identity::read_key(&key_file).map_err(|error| wrong(path, error.to_string()))?;
+            Ok(BrowserValidator { key, key_file })
+        });
+        let browsers = browsers.collect::<Result<_, DevnetError>>()?;
         let path = path.to_path_buf();
-        Ok(Self { path, validators: marker.validators, chain, faucet, demo, restarted })
+        Ok(Self { path, validators: marker.validators, browsers, chain, faucet, demo, restarted })
     }
 
     /// Keeps others from running this devnet, as long as what is returned lives.
@@ -147,6 +192,21 @@ impl Folder {
     #[must_use]
     pub fn validators(&self) -> u16 {
         self.validators
+    }
+
+    /// The validators that run in tabs.
+    #[must_use]
+    pub fn browsers(&self) -> &[BrowserValidator] {
+        &self.browsers
+    }
+
+    /// Writes into the chain spec where the nodes are: a page takes its relays from there. Bootstrap peers are no part of
+    /// what makes a chain.
+    pub(super) fn name_nodes(&mut self, ports: &[u16]) -> Result<(), DevnetError> {
+        self.chain.bootstrap = ports.iter().map(|port| url_of(*port)).collect();
+        let file = self.path.join("chain.json");
+        let written = identity::write_over(&file, self.chain.to_json().as_bytes());
+        written.map_err(DevnetError::io(format!("cannot write {}", file.display())))
     }
 
     /// The chain.
@@ -189,20 +249,28 @@ impl Folder {
             number,
             program: PathBuf::new(),
             chain: self.path.join("chain.json"),
-            operator_key: data.join("operator.key"),
+            operator_key: data.join(KEY),
             log: data.join("node.log"),
             data,
             port: own,
             // All of them: whichever of two starts later finds the other at once.
-            peers: others.map(|port| format!("ws://127.0.0.1:{port}/p2p")).collect(),
+            peers: others.map(|port| url_of(*port)).collect(),
             web: None,
         }
     }
 }
 
+fn url_of(port: u16) -> String {
+    format!("ws://127.0.0.1:{port}/p2p")
+}
+
+fn browser(path: &Path, number: u16) -> PathBuf {
+    path.join(format!("browser-{number}"))
+}
+
 /// Everything is there before the marker is, so a half-made devnet is none.
-fn create(path: &Path, validators: u16) -> Result<(), DevnetError> {
-    if !(1..=VALIDATORS_MAX).contains(&validators) {
+fn create(path: &Path, validators: u16, browsers: u16) -> Result<(), DevnetError> {
+    if !(1..=VALIDATORS_MAX).contains(&validators) || browsers > VALIDATORS_MAX {
         return Err(DevnetError::Count { max: VALIDATORS_MAX });
     }
     let failed = |error| DevnetError::io(format!("cannot make a devnet in {}", path.display()))(error);
@@ -211,13 +279,16 @@ fn create(path: &Path, validators: u16) -> Result<(), DevnetError> {
     }
     fs::create_dir_all(path).map_err(failed)?;
     let mut operators = Vec::new();
-    for number in 0..validators {
-        let data = path.join(format!("node-{number}"));
+    let nodes = (0..validators).map(|number| (Class::Server, path.join(format!("node-{number}"))));
+    let tabs = (0..browsers).map(|number| (Class::Browser, browser(path, number)));
+    for (class, data) in nodes.chain(tabs) {
         fs::create_dir(&data).map_err(failed)?;
         let other = |error: identity::IdentityError| failed(io::Error::other(error));
         let key = identity::new_key().map_err(other)?;
-        identity::write_unused_key(&data.join("operator.key"), &key).map_err(other)?;
-        operators.push(key.public_key());
+        // A tab may use its key before a node that is given the file.
+        let write = if class == Class::Server { identity::write_unused_key } else { identity::write_key };
+        write(&data.join(KEY), &key).map_err(other)?;
+        operators.push((class, key.public_key()));
     }
     let (faucet, demo) = (Wallet::new()?, Wallet::new()?);
     let founder = |wallet: &Wallet, coins, amount| {
@@ -226,8 +297,8 @@ fn create(path: &Path, validators: u16) -> Result<(), DevnetError> {
     };
     let founders = [founder(&faucet, FAUCET_COINS, FAUCET_COIN), founder(&demo, DEMO_COINS, DEMO_COIN)];
     let treasury = faucet.owner_at(TREASURY).expect("new words are words");
-    let chain = spec(clock::now(), &operators, treasury, &founders);
-    let marker = Marker { version: VERSION, validators };
+    let chain = spec_of(clock::now(), &operators, treasury, &founders);
+    let marker = Marker { version: VERSION, validators, browsers };
     for (name, text) in [
         ("chain.json", chain.to_json()),
         ("faucet.json", to_json(&faucet)),
@@ -276,6 +347,39 @@ mod tests {
         assert_eq!(opened.faucet().address, made.faucet().address);
         let other = Folder::open(&path, 3).unwrap_err();
         assert!(matches!(other, DevnetError::Validators { found: 4, asked: 3, .. }), "{other}");
+    }
+
+    #[test]
+    fn validators_for_tabs_are_in_the_set_and_their_keys_in_no_node() {
+        let outside = tempfile::tempdir().unwrap();
+        let path = outside.path().join("net");
+        let mut made = Folder::open_with_browsers(&path, 2, Some(2)).unwrap();
+        let set = genesis(&made.chain().consensus).unwrap().state.validators;
+        assert_eq!(set.len(), 4);
+        let weight = |key: &SecretKey| set.index_of(&key.public_key()).and_then(|at| set.validator(at));
+        let tabs: Vec<_> = made.browsers().iter().map(|tab| weight(&tab.key).unwrap().weight).collect();
+        let total = set.total();
+        assert!(
+            tabs.iter().sum::<u64>() * 4 <= total,
+            "{tabs:?} of {total}: without them the nodes have a quorum"
+        );
+        for number in 0..2 {
+            let key = identity::read_key(&made.node(number, &[1, 2]).operator_key).unwrap();
+            assert!(made.browsers().iter().all(|tab| tab.key.public_key() != key.public_key()));
+        }
+        let link = made.browsers()[0].link(24_201);
+        let (page, key) = link.split_once("?key=").unwrap();
+        assert_eq!(page, "http://127.0.0.1:24201/#/validator");
+        assert_eq!(key, fs::read_to_string(&made.browsers()[0].key_file).unwrap().trim());
+
+        let id = made.chain().consensus.id();
+        made.name_nodes(&[7, 8]).unwrap();
+        let again = Folder::open(&path, 0).unwrap();
+        assert_eq!(again.browsers().len(), 2, "as many as there are");
+        assert_eq!(again.chain().bootstrap, ["ws://127.0.0.1:7/p2p", "ws://127.0.0.1:8/p2p"]);
+        assert_eq!(again.chain().consensus.id(), id, "the same chain");
+        let other = Folder::open_with_browsers(&path, 2, Some(1)).unwrap_err();
+        assert!(matches!(other, DevnetError::BrowserValidators { found: 2, asked: 1, .. }), "{other}");
     }
 
     #[test]

@@ -24,13 +24,25 @@ pub struct Founder {
 /// rewards belong to `treasury`.
 #[must_use]
 pub fn spec(now: Time, operators: &[PublicKey], treasury: Owner, founders: &[Founder]) -> ChainSpec {
+    let operators: Vec<_> = operators.iter().map(|operator| (Class::Server, *operator)).collect();
+    spec_of(now, &operators, treasury, founders)
+}
+
+/// [`spec`] with operators of both classes: browsers get at most a quarter of the weight.
+#[must_use]
+pub(super) fn spec_of(
+    now: Time,
+    operators: &[(Class, PublicKey)],
+    treasury: Owner,
+    founders: &[Founder],
+) -> ChainSpec {
     let allocations = founders.iter().flat_map(|founder| {
         let coin = Output { amount: founder.amount, owner: founder.owner };
         (0..founder.coins).map(move |_| coin)
     });
-    let masternodes = operators.iter().map(|operator| GenesisMasternode {
+    let masternodes = operators.iter().map(|(class, operator)| GenesisMasternode {
         tier: Tier::Bronze,
-        class: Class::Server,
+        class: *class,
         owner: treasury,
         operator: *operator,
         payout: treasury,

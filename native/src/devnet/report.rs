@@ -10,7 +10,7 @@ use timecoin_core::address::Network;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::folder::Folder;
+use super::folder::{BrowserValidator, Folder};
 use super::link::{self, Link};
 use super::payments::{Payments, Summary};
 use super::process::NodeProcess;
@@ -42,6 +42,32 @@ struct Introduction {
     demo: String,
     restarted: bool,
     web: bool,
+    tabs: Vec<Tab>,
+}
+
+/// A validator that waits for a tab.
+struct Tab {
+    operator: String,
+    key_file: String,
+    /// What opens it, where a node serves the app.
+    link: Option<String>,
+}
+
+impl Tab {
+    fn of(tab: &BrowserValidator, config: &DevnetConfig) -> Self {
+        Self {
+            operator: tab.key.public_key().to_string(),
+            key_file: tab.key_file.display().to_string(),
+            link: config.web.is_some().then(|| tab.link(config.base_port)),
+        }
+    }
+
+    fn line(&self) -> String {
+        match &self.link {
+            Some(link) => format!("    {link}\n"),
+            None => format!("    key in {} (no node serves the app)\n", self.key_file),
+        }
+    }
 }
 
 /// A node as it is shown.
@@ -100,6 +126,7 @@ impl Report {
                 demo: folder.demo().address.clone(),
                 restarted: folder.restarted(),
                 web: config.web.is_some(),
+                tabs: folder.browsers().iter().map(|tab| Tab::of(tab, config)).collect(),
             },
             blocks: 0,
             newest: None,
@@ -109,11 +136,14 @@ impl Report {
 
     /// Says what there is.
     pub(super) fn start(&self) -> Result<(), DevnetError> {
-        let Introduction { program, folder, chain, faucet, demo, restarted, web } = &self.introduction;
+        let Introduction { program, folder, chain, faucet, demo, restarted, web, tabs } = &self.introduction;
         if self.json {
             let nodes = self.nodes.iter().map(|node| {
                 let Shown { url, pid, data, command, .. } = node;
                 json!({ "url": url, "pid": pid, "data": data, "command": command })
+            });
+            let tabs = tabs.iter().map(|Tab { operator, key_file, link }| {
+                json!({ "operator": operator, "key_file": key_file, "link": link })
             });
             return write(&format!(
                 "{}\n",
@@ -121,6 +151,7 @@ impl Report {
                     "event": "start", "chain": chain, "folder": folder, "restarted": restarted,
                     "endpoints": self.nodes.iter().map(|node| &node.url).collect::<Vec<_>>(),
                     "nodes": nodes.collect::<Vec<_>>(), "faucet": faucet, "demo": demo, "program": program,
+                    "browser_validators": tabs.collect::<Vec<_>>(),
                 })
             ));
         }
@@ -133,9 +164,15 @@ impl Report {
         let standard = format!("http://127.0.0.1:{}", default_port(Network::Dev));
         let other = self.nodes.first().map(|node| &node.url).filter(|url| **url != standard);
         let node = other.map(|url| format!(" --node {url}")).unwrap_or_default();
+        let mut tabs: String = tabs.iter().map(Tab::line).collect();
+        if !tabs.is_empty() {
+            tabs = format!(
+                "  validators for a browser's tab each (whoever has the link can vote with the key in it)\n{tabs}"
+            );
+        }
         let again = if *restarted { "continued" } else { "new" };
         write(&format!(
-            "TimeCoin devnet, {again}, chain {chain}\n  in {folder}\n  nodes\n{endpoints}  \
+            "TimeCoin devnet, {again}, chain {chain}\n  in {folder}\n  nodes\n{endpoints}{tabs}  \
              faucet  {faucet}\n  demo    {demo}  (a wallet to play with)\n\n  \
              In another terminal, to use the demo wallet (choose any password):\n    \
              {program} wallet restore --wallet {folder}/demo --chain {folder}/chain.json --words-file {folder}/demo.json\n    \

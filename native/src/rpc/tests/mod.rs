@@ -115,7 +115,7 @@ impl TestNode {
             net: Default::default(),
             http: Default::default(),
         };
-        let web = web.map(|folder| crate::web::router(folder).unwrap());
+        let web = web.map(|folder| crate::web::router(folder, &net.chain.spec.bootstrap).unwrap());
         let routes = |handle: &_| -> Router {
             router(Clone::clone(handle), rpc, Metrics::watch(handle)).merge(web.unwrap_or_default())
         };

@@ -85,7 +85,7 @@ fn assert_guarded(answer: &Answer, name: &str) {
         "x-content-type-options: nosniff",
         "referrer-policy: no-referrer",
         "content-security-policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'",
-        "frame-ancestors 'none'",
+        "frame-ancestors 'none'; connect-src 'self'",
     ] {
         assert!(answer.head.contains(expected), "{name}: {expected} in {}", answer.head);
     }
