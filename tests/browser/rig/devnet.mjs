@@ -20,8 +20,11 @@ export async function program() {
   return join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "timecoin");
 }
 
-/** Starts a devnet in a folder of its own; it makes a block for every payment, `rate` payments a second. */
-export async function startDevnet({ validators = 2, rate = 2 } = {}) {
+/**
+ * Starts a devnet in a folder of its own; it makes a block for every payment, `rate` payments a second. Keys of as many
+ * validators as `browserValidators` are in no process.
+ */
+export async function startDevnet({ validators = 2, rate = 2, browserValidators = 0 } = {}) {
   const timecoin = await program();
   const scratch = await mkdtemp(join(tmpdir(), "timecoin-devnet-"));
   const folder = join(scratch, "devnet");
@@ -44,7 +47,7 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
   };
   const begin = async () => {
     const before = running === undefined ? 1 : 0;
-    running = start(timecoin, ["devnet", "--validators", validators, "--no-web", "--dir", folder, "--base-port", port, "--rate", rate].map(String));
+    running = start(timecoin, ["devnet", "--validators", validators, "--no-web", "--dir", folder, "--base-port", port, "--rate", rate, "--browser-validators", browserValidators].map(String));
     await ready(running, async () => ((await rpc("getblockcount").catch(() => 0)) > before ? true : null));
   };
   const command = async (...given) => JSON.parse((await run(timecoin, [...given, "--json"])).stdout.trim().split("\n").pop());
@@ -70,6 +73,8 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
   };
   return {
     port,
+    /** Where it is kept. */
+    folder,
     rpc,
     spec: await readFile(join(folder, "chain.json"), "utf8"),
     /** An address with 1,000 TIME from the start. */
@@ -82,6 +87,13 @@ export async function startDevnet({ validators = 2, rate = 2 } = {}) {
     signed: (amount) => inTurn(() => sign(amount)),
     /** The seed of a node's operator key, in hexadecimal. */
     operatorKey: async (at) => (await readFile(join(folder, `node-${at}`, "operator.key"), "utf8")).trim(),
+    /** The seed of an operator key that no node has. */
+    browserKey: async (at) => (await readFile(join(folder, `browser-${at}`, "operator.key"), "utf8")).trim(),
+    /** Makes so many coins, of as many owners, by the faucet: only where no payments are made. */
+    coins: async (count) => {
+      const coins = process.env.TIMECOIN_COINS ?? timecoin.replace(/timecoin([^/\\]*)$/, "coins$1");
+      await run(coins, [folder, url, String(count)]);
+    },
     /** Ends one node for good, without a word. */
     kill(at) {
       const pid = new RegExp(`:${port + at}\\b.*process (\\d+)`).exec(running.output)?.[1];

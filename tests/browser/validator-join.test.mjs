@@ -1,0 +1,90 @@
+// A tab that opens on a chain it knows nothing of: it votes on what peers prove, before it has the coins.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { BROWSERS, launch, until } from "./rig/browsers.mjs";
+import { startDevnet } from "./rig/devnet.mjs";
+import { serveNode } from "./rig/node-page.mjs";
+
+const PATIENCE_MS = 120_000;
+const COINS = 30_000;
+/** Too many blocks to be just caught up with. */
+const BLOCKS = 12;
+
+const statusOf = (page) => page.evaluate(() => window.validator.status);
+
+async function eventually(page, probe) {
+  for (const begun = Date.now(); Date.now() - begun < PATIENCE_MS; await sleep(50)) {
+    const status = await statusOf(page);
+    if (await probe(status)) return status;
+  }
+  throw new Error(`never came true: ${probe}\n${JSON.stringify(await statusOf(page))}\n${page.log().join("\n")}`);
+}
+
+describe("validators that join", { concurrency: true }, () => {
+  for (const name of BROWSERS) describe(name, { concurrency: 1 }, () => joining(name));
+});
+
+function joining(name) {
+  let devnet;
+  let server;
+  let browser;
+  let page;
+  let operator;
+  before(async () => {
+    [devnet, server] = await Promise.all([startDevnet({ validators: 3, browserValidators: 1, rate: 0 }), serveNode()]);
+    await devnet.coins(COINS);
+    for (let paid = 0; (await devnet.rpc("getblockcount")) < BLOCKS; paid += 1) {
+      const { hex } = await devnet.signed("0.01");
+      await devnet.rpc("sendrawtransaction", { hex });
+      await sleep(200);
+    }
+    browser = await launch(name);
+    page = await browser.open(`${server.url}/validator.html`);
+    await until(page, () => window.ready === true);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await devnet?.close();
+  });
+
+  test("its first vote waits for neither blocks nor coins", async () => {
+    const options = { spec: devnet.spec, peers: devnet.peers, operatorKey: await devnet.browserKey(0), unused: true };
+    const started = await page.evaluate((given) => window.start(given), options);
+    assert.match(started.operator ?? JSON.stringify(started), /^[0-9a-f]{64}$/);
+    operator = started.operator;
+    await eventually(page, ({ peers, height }) => peers > 0 && height >= BLOCKS);
+    const { hex } = await devnet.signed("0.01");
+    await devnet.rpc("sendrawtransaction", { hex });
+    const { quarantine, certified, missed } = await eventually(page, ({ votes_signed }) => votes_signed > 0);
+    assert.equal(quarantine, null);
+    assert.ok(certified + missed < BLOCKS, "the blocks before it came are not here");
+  });
+
+  test("it proposes, and its votes are in what makes blocks final", async () => {
+    const proposers = new Set();
+    await eventually(page, async ({ proposed, certified }) => {
+      const { hex } = await devnet.signed("0.01");
+      await devnet.rpc("sendrawtransaction", { hex });
+      await sleep(100);
+      return proposed > 0 && certified > 0;
+    });
+    const { height } = await statusOf(page);
+    for (let at = BLOCKS; at <= height; at += 1) proposers.add((await devnet.rpc("getblock", { block: at })).proposer);
+    assert.ok(proposers.has(operator), "native nodes have a block that the page proposed");
+  });
+
+  test("in the end it has every coin, and goes on from its store", async () => {
+    await eventually(page, ({ filled }) => filled === null);
+    const before = await statusOf(page);
+    await page.evaluate(() => window.workers.at(-1).terminate());
+    const begun = await eventually(page, ({ stage, height }) => stage.kind === "running" && height >= before.height);
+    assert.equal(begun.filled, null);
+    const { hex } = await devnet.signed("0.01");
+    await devnet.rpc("sendrawtransaction", { hex });
+    await eventually(page, ({ height }) => height > begun.height);
+  });
+}
