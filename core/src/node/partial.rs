@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::answer::{STATE_QUESTION_SIZE_MAX, StateProof, StateReply};
+use crate::certificate::Certificate;
 use crate::codec::encode;
 use crate::hash::BlockId;
 use crate::rows::{Batch, Table};
-use crate::schema::{meta, write_rows};
+use crate::schema::{meta, write_block, write_block_in_part, write_rows};
 use crate::spec::Rules;
-use crate::state::tree::{CoinTree, Fill, Multiproof, Op, PageKey, Summary, Wanted};
+use crate::state::tree::{CoinTree, Fill, Multiproof, Op, PageKey, Summary, TreeError, Wanted};
 use crate::state::{Applied, ChainState, Draft, planned_changes};
 use crate::transaction::VerifiedTransaction;
 
@@ -65,7 +66,7 @@ impl Recent {
 }
 
 impl Node {
-    /// Whether rows of the state are still missing, and how far the others go.
+    /// How far the rows of the state are in the store; none where all are.
     #[must_use]
     pub fn fill(&self) -> Option<&Fill> {
         self.partial.as_ref().map(|partial| &partial.fill)
@@ -83,13 +84,33 @@ impl Node {
         let Some(partial) = &mut self.partial else { return batch };
         let changes = partial.fill.take(&mut Arc::make_mut(&mut self.state).coins, rows);
         write_rows(&mut batch, changes);
-        if partial.fill.is_done() {
-            batch.delete(Table::Meta, meta::FILL);
-            self.partial = None;
-        } else {
-            batch.put(Table::Meta, meta::FILL, encode(&partial.fill));
-        }
+        batch.put(Table::Meta, meta::FILL, encode(&partial.fill));
         batch
+    }
+
+    /// Writes a block that becomes final. Only where a block after the last row has left none behind is the state whole:
+    /// one that was judged before knows less than the store.
+    pub(super) fn write_final(
+        &mut self,
+        applied: &Applied,
+        certificate: &Certificate,
+        batch: &mut Batch,
+    ) -> Result<(), TreeError> {
+        self.recent.add(&self.state, applied);
+        let Some(partial) = &mut self.partial else {
+            return write_block(batch, Some(&self.state), applied, Some(certificate));
+        };
+        write_block_in_part(batch, &self.state, applied, certificate, &mut partial.fill);
+        if partial.fill.is_done() {
+            match applied.state.coins.gap() {
+                Some(gap) => partial.fill.lost(&[gap]),
+                None => {
+                    batch.delete(Table::Meta, meta::FILL);
+                    self.partial = None;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes a part of the tree that was proved. False if the state has moved on since.

@@ -9,7 +9,6 @@ use crate::hash::{BlockId, Owner, TxId};
 use crate::message::Message;
 use crate::peer::handshake::PeerId;
 use crate::rows::Table;
-use crate::schema::{write_block, write_block_in_part};
 use crate::state::registry::Status;
 use crate::state::tree::TreeError;
 use crate::state::{
@@ -252,14 +251,7 @@ impl Node {
         now: Time,
         step: &mut Step,
     ) -> Result<(), TreeError> {
-        match &mut self.partial {
-            None => write_block(&mut step.batch, Some(&self.state), &applied, Some(&certificate))?,
-            Some(partial) => {
-                let fill = &mut partial.fill;
-                write_block_in_part(&mut step.batch, &self.state, &applied, &certificate, fill);
-            }
-        }
-        self.recent.add(&self.state, &applied);
+        self.write_final(&applied, &certificate, &mut step.batch)?;
         step.batch.sync();
         let height = applied.state.height();
         let old = self.sign_rows.split_off(&(height, Vec::new()));

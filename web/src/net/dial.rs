@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use timecoin_core::message::PEERS_MAX;
 use timecoin_core::peer::book::{Dial, Source};
-use timecoin_core::peer::handshake::{HandshakeError, LocalNode, PROTOCOL_VERSION, PeerId, Refusal, Role};
+use timecoin_core::peer::handshake::{
+    HandshakeError, Keep, LocalNode, PROTOCOL_VERSION, PeerId, Refusal, Role, keep,
+};
 use timecoin_core::peer::record::PeerRecord;
 use timecoin_core::rows::{Batch, Key, Value};
 use timecoin_core::time::Time;
@@ -128,8 +130,15 @@ impl Network {
     fn joined(self: &Rc<Self>, url: String, channel: Channel, time: Time) {
         let peer = channel.info.peer;
         let is_banned = self.bans.borrow().get(&peer.0).is_some_and(|until| *until > time);
-        if self.stopped.get() || is_banned || self.sessions.borrow().contains_key(&peer) {
+        if self.stopped.get() || is_banned {
             return;
+        }
+        // Where there is a session with this peer, the peer keeps one of the two, and this side the same.
+        let held = self.sessions.borrow().get(&peer).cloned();
+        match held.as_ref().map(|held| keep(&held.origin, &channel.info.origin)) {
+            Some(Keep::Existing) => return,
+            Some(Keep::New) => held.into_iter().for_each(|held| held.close()),
+            None => {}
         }
         let (session, run) = Session::begin(url, channel, self);
         self.sessions.borrow_mut().insert(peer, Rc::clone(&session));

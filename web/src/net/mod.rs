@@ -68,9 +68,12 @@ impl NetOptions {
     pub fn new(chain: &Chain, peers: Vec<String>, allow_insecure: bool) -> Self {
         let policy = AddressPolicy { allow_private: false, allow_insecure };
         let named = chain.spec.bootstrap.iter().filter(|url| allow_insecure || policy.allows(url));
-        let mut bootstrap = peers;
-        bootstrap.extend(named.cloned());
-        bootstrap.dedup();
+        let mut bootstrap: Vec<String> = Vec::new();
+        for url in peers.into_iter().chain(named.cloned()) {
+            if !bootstrap.contains(&url) {
+                bootstrap.push(url);
+            }
+        }
         Self { chain: chain.id, bootstrap, policy }
     }
 }

@@ -10,7 +10,7 @@ use timecoin_core::answer::{Question, Reply};
 use timecoin_core::codec::encode;
 use timecoin_core::driver::light::Unanswered;
 use timecoin_core::message::{Message, Request};
-use timecoin_core::peer::handshake::PeerId;
+use timecoin_core::peer::handshake::{Origin, PeerId};
 use timecoin_core::peer::quota::CostClass;
 use timecoin_core::sync::wire::RequestId;
 use timecoin_core::vote::Height;
@@ -52,6 +52,7 @@ struct Ping {
 /// A session with a peer.
 pub(super) struct Session {
     pub(super) peer: PeerId,
+    pub(super) origin: Origin,
     pub(super) url: String,
     sender: Sender,
     asked: RefCell<BTreeMap<RequestId, Asked>>,
@@ -80,6 +81,7 @@ impl Session {
         let (end, ended) = oneshot::channel();
         let session = Rc::new(Self {
             peer: info.peer,
+            origin: info.origin,
             url,
             sender,
             asked: RefCell::default(),

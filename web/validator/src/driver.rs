@@ -173,6 +173,7 @@ impl Driver {
                 store: Rc::clone(&store),
                 links,
                 remote: Rc::clone(&remote),
+                filling: false,
                 gate: Gate::default(),
                 serving: Rc::default(),
                 status: Rc::clone(&self.status),
@@ -229,6 +230,8 @@ struct Running {
     links: Rc<Links>,
     /// Asked for what the store has not.
     remote: Rc<Remote>,
+    /// Whether rows of the state are on their way.
+    filling: bool,
     gate: Gate,
     serving: Rc<Cell<usize>>,
     status: Rc<RefCell<Status>>,
@@ -244,6 +247,10 @@ impl Running {
         loop {
             self.turn().await?;
             self.show();
+            // A block may have left rows behind.
+            if !self.filling {
+                self.bring_rows(BTreeMap::new()).await?;
+            }
             let progress = self.node.sync_progress();
             let behind = progress.target.0.saturating_sub(progress.applied.0);
             if self.node.fill().is_some() && behind > RECENT_BLOCKS as u64 {
@@ -324,12 +331,16 @@ impl Running {
 
     /// Takes rows of the state tree, and sends for the next.
     async fn bring_rows(&mut self, rows: BTreeMap<PageKey, Vec<u8>>) -> Result<(), End> {
+        self.filling = self.node.fill().is_some_and(|fill| !fill.is_done());
+        if !self.filling {
+            return Ok(());
+        }
         driver::fill(&mut self.node, &*self.store, rows).await?;
         let wanted: Vec<_> =
             self.node.wanted().into_iter().filter(|wanted| wanted.known().is_none()).collect();
         if !wanted.is_empty() {
             self.remote.fill(wanted);
-        } else if self.node.fill().is_some() {
+        } else {
             // All that comes next is in memory.
             self.links.inputs().give(Input::Rows(BTreeMap::new()));
         }

@@ -10,7 +10,7 @@ use timecoin_core::hash::ChainId;
 use timecoin_core::keys::SecretKey;
 use timecoin_core::node::Event;
 use timecoin_core::peer::book::Dial;
-use timecoin_core::peer::handshake::{LocalNode, PROTOCOL_VERSION, PeerId, Role};
+use timecoin_core::peer::handshake::{Keep, LocalNode, Origin, PROTOCOL_VERSION, PeerId, Role, keep};
 use timecoin_core::time::Time;
 use timecoin_web::net::socket::{Channel, Receiver, Sender};
 use timecoin_web::platform::now;
@@ -58,6 +58,7 @@ pub(crate) struct Links {
 }
 
 struct Link {
+    origin: Origin,
     sender: Rc<Sender>,
     /// Until it is to end.
     end: Option<oneshot::Sender<()>>,
@@ -151,20 +152,38 @@ impl Links {
         });
     }
 
-    /// Begins a session, unless there is one with this peer.
+    /// Begins a session. Where there is one with this peer, the peer keeps one of the two, and this side the same.
     fn join(self: &Rc<Self>, channel: Channel) {
         let Channel { sender, receiver, info } = channel;
-        let peer = info.peer;
-        if self.sessions.borrow().contains_key(&peer) {
-            return;
+        let (peer, origin) = (info.peer, info.origin);
+        let held = self.sessions.borrow().get(&peer).map(|link| link.origin);
+        match held.map(|held| keep(&held, &origin)) {
+            Some(Keep::Existing) => return,
+            Some(Keep::New) => self.over(&peer),
+            None => {}
         }
         let (end, ended) = oneshot::channel();
-        self.sessions.borrow_mut().insert(peer, Link { sender: Rc::new(sender), end: Some(end) });
+        let link = Link { origin, sender: Rc::new(sender), end: Some(end) };
+        self.sessions.borrow_mut().insert(peer, link);
         self.inputs.tell(Event::Connected(info));
-        spawn_local(Rc::clone(self).listen(peer, receiver, ended));
+        spawn_local(Rc::clone(self).listen(peer, origin, receiver, ended));
     }
 
-    async fn listen(self: Rc<Self>, peer: PeerId, mut receiver: Receiver, mut ended: oneshot::Receiver<()>) {
+    /// A session is over.
+    fn over(&self, peer: &PeerId) {
+        self.close(peer);
+        self.sessions.borrow_mut().remove(peer);
+        self.inputs.tell(Event::Disconnected(*peer));
+    }
+
+    async fn listen(
+        self: Rc<Self>,
+        peer: PeerId,
+        origin: Origin,
+        mut receiver: Receiver,
+        mut ended: oneshot::Receiver<()>,
+    ) {
+        let is_held = || self.sessions.borrow().get(&peer).is_some_and(|link| link.origin == origin);
         loop {
             let frame = match select(core::pin::pin!(receiver.next()), ended).await {
                 Either::Left((Ok(frame), still)) => {
@@ -174,14 +193,14 @@ impl Links {
                 Either::Left((Err(_), _)) | Either::Right(_) => break,
             };
             let waiting = self.waiting.get() + frame.len();
-            if waiting > WAITING_MAX {
+            if waiting > WAITING_MAX || !is_held() {
                 break;
             }
             self.waiting.set(waiting);
             self.inputs.tell(Event::Frame(peer, frame));
         }
-        self.close(&peer);
-        self.sessions.borrow_mut().remove(&peer);
-        self.inputs.tell(Event::Disconnected(peer));
+        if is_held() {
+            self.over(&peer);
+        }
     }
 }

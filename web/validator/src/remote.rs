@@ -50,7 +50,6 @@ pub(crate) struct Remote {
     inputs: Inputs,
     proving: RefCell<BTreeSet<BlockId>>,
     asked: Cell<usize>,
-    filling: Cell<bool>,
 }
 
 impl Remote {
@@ -74,7 +73,6 @@ impl Remote {
             inputs,
             proving: RefCell::default(),
             asked: Cell::default(),
-            filling: Cell::default(),
         }))
     }
 
@@ -146,18 +144,14 @@ impl Remote {
         None
     }
 
-    /// Asks for rows, unless some are on their way; the driver hears of them.
+    /// Asks for rows; the driver hears of them.
     pub(crate) fn fill(self: &Rc<Self>, wanted: Vec<Wanted>) {
-        if self.filling.replace(true) {
-            return;
-        }
         let remote = Rc::clone(self);
         spawn_local(async move {
             let rows: BTreeMap<PageKey, Vec<u8>> = remote.client.rows(&wanted).await.unwrap_or_default();
             if rows.is_empty() {
                 sleep_ms(PATIENCE_MS).await;
             }
-            remote.filling.set(false);
             remote.inputs.give(Input::Rows(rows));
         });
     }

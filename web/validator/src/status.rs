@@ -7,6 +7,7 @@ use timecoin_core::consensus::{Quarantine, QuarantineReason, Step};
 use timecoin_core::hash::BlockId;
 use timecoin_core::keys::PublicKey;
 use timecoin_core::node::Node;
+use timecoin_core::state::tree::Fill;
 use timecoin_core::time::Time;
 use timecoin_core::vote::Height;
 
@@ -97,7 +98,7 @@ impl Status {
         self.total_weight = set.total().to_string();
         self.quarantine = node.quarantine().map(Silence::from);
         self.pending = node.mempool().len();
-        self.filled = node.fill().map(timecoin_core::state::tree::Fill::percent);
+        self.filled = node.fill().filter(|fill| !fill.is_done()).map(Fill::percent);
     }
 
     /// A block is final here; the node has its state.

@@ -81,6 +81,9 @@ impl World {
     }
 
     fn fill(&mut self, at: usize) {
+        if self.nodes[at].0.fill().is_none_or(crate::state::tree::Fill::is_done) {
+            return;
+        }
         let wanted = self.nodes[at].0.wanted();
         let wanted: Vec<_> = wanted.into_iter().filter(|wanted| wanted.known().is_none()).collect();
         let mut rows = BTreeMap::new();
@@ -190,6 +193,42 @@ fn a_validator_votes_and_proposes_before_it_has_the_coins() {
     assert!(world.nodes[3].0.fill().is_none());
 }
 
+/// It halted: what was judged on a proof was written as if every row had been there.
+#[test]
+fn a_block_judged_on_a_proof_is_final_after_the_coins_have_come() {
+    let mut world = world();
+    let store = MemoryStore::default();
+    assert!(world.join(3, &store, true));
+    wake(&mut world, store);
+    world.run(|world| world.heights()[3] == world.heights()[0]);
+    let before = world.heights()[3];
+    world.lost = |to, kind| {
+        to == 3 && matches!(kind, MessageKind::Votes | MessageKind::Certificate | MessageKind::Status | MessageKind::Response)
+    };
+    pay(&mut world, 0, 300);
+    world.run(|world| {
+        let prepared = |(at, notice): &(usize, Notice)| {
+            *at == 3 && matches!(notice, Notice::Signed(_, height, _) if height.0 == before + 1)
+        };
+        world.notices.iter().any(prepared)
+    });
+    assert_eq!(world.heights()[3], before, "judged, and not final here");
+    for _ in 0..200 {
+        world.fill(3);
+    }
+    world.lost = |_, _| false;
+    let target = world.heights()[0] + 3;
+    world.run(|world| world.heights().iter().all(|height| *height >= target));
+    for _ in 0..200 {
+        world.fill(3);
+    }
+    world.run(|world| world.heights().iter().all(|height| *height > target));
+    assert!(world.nodes[3].0.fill().is_none());
+    let height = world.heights()[0];
+    world.run(|world| world.heights().iter().all(|now| *now == height + 1));
+    assert_eq!(tree_rows(&world, 3), tree_rows(&world, 0));
+}
+
 /// Interrupted, it goes on from the rows it has; too far behind, it joins again and keeps those that still hold.
 #[test]
 fn a_store_that_is_filled_in_part_goes_on() {
@@ -222,6 +261,8 @@ fn a_store_that_is_filled_in_part_goes_on() {
         }
         world.fill(3);
     }
+    let height = world.heights()[0];
+    world.run(|world| world.heights().iter().all(|now| *now > height));
     assert!(world.nodes[3].0.fill().is_none() && world.log.len() >= asked);
     let height = world.heights()[0];
     world.run(|world| world.heights().iter().all(|now| *now == height + 1));

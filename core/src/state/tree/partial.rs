@@ -12,7 +12,7 @@ use super::{CoinTree, RowChange, TreeError};
 use crate::codec::Wire;
 
 /// Rows brought at once.
-pub const FILL_ROWS: usize = 512;
+pub const FILL_ROWS: usize = 256;
 
 /// A row that a tree commits to.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Fill {
     /// The rows to bring next; some may be known already.
     #[must_use]
     pub fn wanted(&self, tree: &CoinTree) -> Vec<Wanted> {
-        tree.rows_from(&self.from, FILL_ROWS)
+        if self.done { Vec::new() } else { tree.rows_from(&self.from, FILL_ROWS) }
     }
 
     /// Takes rows that came in for [`Self::wanted`] of this tree or one shortly before, by key; says what to write. What
@@ -155,6 +155,12 @@ impl CoinTree {
         walk.rows
     }
 
+    /// The first band that is not in memory, or not in full; none where all are.
+    #[must_use]
+    pub fn gap(&self) -> Option<PageKey> {
+        gap(&self.root, Prefix::ROOT, None)
+    }
+
     /// Whether it is known of each of these coins whether it is unspent.
     #[must_use]
     pub fn has_each(&self, ops: &[super::Op]) -> bool {
@@ -168,6 +174,24 @@ impl CoinTree {
     #[must_use]
     pub fn knows(&self, ops: &[super::Op]) -> bool {
         !matches!(self.clone().apply(ops), Err(TreeError::Missing(_)))
+    }
+}
+
+fn gap<L: Level>(node: &Node<L>, prefix: Prefix, scope: Scope<'_>) -> Option<PageKey> {
+    if node.count() <= PAGE_COINS {
+        return None;
+    }
+    if prefix.bits().is_multiple_of(BAND_LEVELS) && !node.has_row(prefix.bits()) {
+        return Some(PageKey::new(scope.map(|id| &id.key), prefix, node.count()));
+    }
+    match &node.part {
+        Part::Branch(branch) => gap(&branch.left, prefix.child(false), scope)
+            .or_else(|| gap(&branch.right, prefix.child(true), scope)),
+        Part::Large(large) => {
+            let owner = L::owner(large);
+            gap(&owner.coins, Prefix::ROOT, Some(&owner.id))
+        }
+        Part::Empty | Part::Stub | Part::List(_) => None,
     }
 }
 
