@@ -218,11 +218,8 @@ fn build_code(error: &BuildError) -> &'static str {
         BuildError::MemoTooLong { .. } => "memo_too_long",
         BuildError::TooLarge { .. } => "too_many_coins",
         BuildError::Overflow => "amount",
-        BuildError::OperatorKey(_)
-        | BuildError::OperatorConsent
-        | BuildError::NothingToDo
-        | BuildError::Lock(_)
-        | BuildError::LockMismatch(_) => "internal",
+        BuildError::OperatorKey(_) | BuildError::OperatorConsent => "operator_consent",
+        BuildError::NothingToDo | BuildError::Lock(_) | BuildError::LockMismatch(_) => "internal",
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Links {
 }
 
 struct Link {
+    url: Rc<str>,
     sender: Rc<Sender>,
     /// Until it is to end.
     end: Option<oneshot::Sender<()>>,
@@ -81,8 +82,9 @@ impl Links {
         self.height.set(height);
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.sessions.borrow().len()
+    /// Where each peer was dialled.
+    pub(crate) fn urls(&self) -> BTreeMap<PeerId, Rc<str>> {
+        self.sessions.borrow().iter().map(|(peer, link)| (*peer, Rc::clone(&link.url))).collect()
     }
 
     /// The driver has taken a frame of this size.
@@ -140,21 +142,22 @@ impl Links {
             });
             let peer = expected.as_ref().map(|channel| channel.info.peer);
             if let Some(channel) = expected {
-                links.join(channel);
+                links.join(&dial.url, channel);
             }
             links.inputs.tell(Event::Dialled(dial, peer));
         });
     }
 
     /// Begins a session, unless there is one with this peer.
-    fn join(self: &Rc<Self>, channel: Channel) {
+    fn join(self: &Rc<Self>, url: &str, channel: Channel) {
         let Channel { sender, receiver, info } = channel;
         let peer = info.peer;
         if self.sessions.borrow().contains_key(&peer) {
             return;
         }
         let (end, ended) = oneshot::channel();
-        self.sessions.borrow_mut().insert(peer, Link { sender: Rc::new(sender), end: Some(end) });
+        let link = Link { url: url.into(), sender: Rc::new(sender), end: Some(end) };
+        self.sessions.borrow_mut().insert(peer, link);
         self.inputs.tell(Event::Connected(info));
         spawn_local(Rc::clone(self).listen(peer, receiver, ended));
     }
