@@ -203,6 +203,8 @@ export interface Masternode {
   /** In the set that signs the next block; null outside it. */
   weight: string | null;
   status: Status;
+  /** When the collateral of one that is retired or ejected is free; null where it is active. */
+  unlock_at: number | null;
   registered_at: number;
 }
 
@@ -409,6 +411,27 @@ export interface Sent {
   txid: string;
 }
 
+/**
+ * What to do with a masternode. One that is not named is registered: this locks its collateral. One that is named gets the
+ * operator that is named, or retires where none is.
+ */
+export interface MasternodeChange {
+  /** Its id. */
+  masternode?: string | null;
+  /** One of the wallet's addresses, which will own it and be paid its rewards. */
+  owner?: string | null;
+  /** `bronze`, `silver` or `gold`. */
+  tier?: string | null;
+  /** `server` or `browser`. */
+  class?: string | null;
+  /** The operator's public key. */
+  operator?: string | null;
+  /** Its consent to the owner. */
+  operator_proof?: string | null;
+  /** As with a payment. */
+  id?: string | null;
+}
+
 /** Recovery words, in order. */
 export interface Words {
   words: string[];
@@ -500,6 +523,10 @@ export interface Methods {
   'wallet.quote': { params: Payment; answer: Quote };
   /** Pays. Asked for twice under one `id`, it pays once. */
   'wallet.send': { params: Payment; answer: Sent };
+  /** What a change of a masternode would cost. */
+  'wallet.masternode_quote': { params: MasternodeChange; answer: Quote };
+  /** Registers a masternode, rotates its operator or retires it. Asked for twice under one `id`, it is done once. */
+  'wallet.masternode': { params: MasternodeChange; answer: Sent };
 }
 
 /** Calls that are not repeated by themselves: a second one would not be the same. */

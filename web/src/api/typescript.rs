@@ -8,9 +8,9 @@ use super::describe::Declared;
 use super::types::*;
 use crate::node::{answers_described, topics_described};
 use crate::wallet::{
-    BackupParams, EntryKind, Fate, History, HistoryEntry, LabelParams, OutgoingPayment, PasswordParams,
-    Payment, Position, Quote, RestoreParams, Scanning, Sent, UnlockParams, WalletAddress, WalletProblem,
-    WalletStatus, WalletView, Words, wallet_described,
+    BackupParams, EntryKind, Fate, History, HistoryEntry, LabelParams, MasternodeChange, OutgoingPayment,
+    PasswordParams, Payment, Position, Quote, RestoreParams, Scanning, Sent, UnlockParams, WalletAddress,
+    WalletProblem, WalletStatus, WalletView, Words, wallet_described,
 };
 
 const HEAD: &str = "\
@@ -49,7 +49,7 @@ fn declarations() -> Vec<String> {
         PeerState PeerView Signer Certificate BlockView Status Masternode ReceiptForms StorageProblem Storage Nothing
         AddressParams BlockParams TransactionParams SubmitParams WaitParams
         WalletStatus WalletAddress Scanning Fate OutgoingPayment WalletProblem WalletView EntryKind HistoryEntry History
-        Payment Quote Sent Words Position PasswordParams RestoreParams BackupParams UnlockParams LabelParams
+        Payment Quote Sent MasternodeChange Words Position PasswordParams RestoreParams BackupParams UnlockParams LabelParams
     )
 }
 

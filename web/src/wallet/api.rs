@@ -17,8 +17,8 @@ use wasm_bindgen_futures::spawn_local;
 use zeroize::Zeroizing;
 
 use super::{
-    History, NewWallet, Payment, Position, Quote, Wallet, WalletAddress, WalletError, WalletStatus,
-    WalletView,
+    History, MasternodeChange, NewWallet, Payment, Position, Quote, Wallet, WalletAddress, WalletError,
+    WalletStatus, WalletView,
 };
 use crate::api::types::{Answer, Nothing};
 use crate::api::{ApiError, Code};
@@ -104,6 +104,10 @@ crate::methods! {
     "wallet.quote"(Payment) -> Quote = quote;
     /// Pays. Asked for twice under one `id`, it pays once.
     "wallet.send"(Payment) -> Sent = send;
+    /// What a change of a masternode would cost.
+    "wallet.masternode_quote"(MasternodeChange) -> Quote = quote_masternode;
+    /// Registers a masternode, rotates its operator or retires it. Asked for twice under one `id`, it is done once.
+    "wallet.masternode"(MasternodeChange) -> Sent = change_masternode;
 }
 
 /// The wallet of a page: its own database, so that the chain's can go without it.
@@ -336,6 +340,17 @@ async fn send(node: &Rc<Node>, payment: Payment) -> Result<Sent, ApiError> {
     let (wallet, client) = (node.wallet().await?, node.opened().await?);
     let name = entropy().first_chunk::<16>().copied().unwrap_or_default();
     unbroken(async move { Ok(Sent { txid: wallet.send(&client, &payment, name).await? }) }).await
+}
+
+async fn quote_masternode(node: &Rc<Node>, change: MasternodeChange) -> Result<Quote, ApiError> {
+    let (wallet, client) = (node.wallet().await?, node.opened().await?);
+    Ok(wallet.quote_masternode(&client, &change).await?)
+}
+
+async fn change_masternode(node: &Rc<Node>, change: MasternodeChange) -> Result<Sent, ApiError> {
+    let (wallet, client) = (node.wallet().await?, node.opened().await?);
+    let name = entropy().first_chunk::<16>().copied().unwrap_or_default();
+    unbroken(async move { Ok(Sent { txid: wallet.change_masternode(&client, &change, name).await? }) }).await
 }
 
 impl From<WalletError> for ApiError {
