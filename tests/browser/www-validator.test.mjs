@@ -51,7 +51,7 @@ function linkTests(name) {
     await devnet?.close();
   });
 
-  const tabs = async () => (await devnet.rpc("masternodelist")).masternodes.filter((masternode) => masternode.class === "Browser");
+  const tabs = async (at = 0) => (await devnet.rpc("masternodelist", {}, at)).masternodes.filter((masternode) => masternode.class === "Browser");
 
   test("it waits for its tab, and the nodes do not", async () => {
     assert.equal(devnet.links.length, 1);
@@ -69,12 +69,8 @@ function linkTests(name) {
     assert.equal(await page.evaluate(() => location.hash), "#/validator", "the key is not left in the address");
     await press(page, "Start validating");
     await see(page, "This tab validates");
-    const [{ operator }] = await tabs();
-    const signed = await eventually("its vote in a certificate", async () => (await tabs())[0].signed_this_epoch > 0 && (await tabs())[0].last_signed);
-    const { certificate } = await devnet.rpc("getblock", { block: signed, verbose: true });
-    const { validators } = await devnet.rpc("getvalidators", { height: signed });
-    const signers = certificate.signers.map((position) => validators[position].operator);
-    assert.ok(signers.includes(operator), `${operator} among ${signers}`);
+    // Every node counts this from the certificates in the blocks.
+    await eventually("its vote in a certificate", async () => (await tabs(1))[0].signed_this_epoch > 0);
     await until(page, () => document.querySelector("#duty")?.parentElement.innerText.includes("voting"));
     const relays = await until(page, () => {
       const rows = [...document.querySelectorAll("[aria-labelledby=relays] tbody tr")].map((row) => row.innerText);
