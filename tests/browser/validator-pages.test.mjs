@@ -165,10 +165,10 @@ test('frozen it gives the key up, and it takes it again when it is back', async 
     for (const begun = Date.now(); (await held()) !== wanted; ) assert.ok(Date.now() - begun < 30_000, `held: ${!wanted}`);
   };
   await until(true);
-  await page.evaluate(() => document.dispatchEvent(new Event('freeze')));
-  await page.getByText('suspended').waitFor();
+  const debugging = await context.newCDPSession(page);
+  await debugging.send('Page.setWebLifecycleState', { state: 'frozen' });
   await until(false);
-  await page.evaluate(() => document.dispatchEvent(new Event('resume')));
+  await debugging.send('Page.setWebLifecycleState', { state: 'active' });
   await until(true);
   await page.getByText(/voting|not in the set/).first().waitFor();
   assert.equal(await page.getByText('Silent for now').count(), 0, 'it remembers what it has signed');

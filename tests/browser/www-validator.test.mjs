@@ -42,7 +42,7 @@ function linkTests(name) {
   let browser;
   let page;
   before(async () => {
-    devnet = await startDevnet({ validators: 3, browsers: 1, web: folder });
+    devnet = await startDevnet({ validators: 3, browsers: 1, web: folder, rate: 8 });
     browser = await launch(name);
     page = await browser.open("about:blank");
   });
@@ -77,6 +77,7 @@ function linkTests(name) {
       return rows.length === 3 && rows.some((row) => /\d ms/.test(row)) && rows;
     });
     assert.ok(devnet.peers.every((peer) => relays.some((row) => row.includes(peer))), "the nodes that the chain spec names");
+    await see(page, "from the link, in this tab only");
     await page.screenshot(await shot(name, "www-validator"));
     assert.deepEqual(await faults(page), [], "policy, and what nobody caught");
   });

@@ -90,7 +90,8 @@ export function wallet(client: Client): Wallet {
     quote: (payment) => client.call('wallet.quote', payment),
     // Under a name of its own the call may be repeated by itself when the Worker is restarted in the middle of it.
     send: (payment) => client.call('wallet.send', { id: paymentId(), ...payment }),
-    quoteMasternode: (change) => client.call('wallet.masternode_quote', change),
-    changeMasternode: (change) => client.call('wallet.masternode', { id: paymentId(), ...change }),
+    // Without a name it is priced, and with one it is made.
+    quoteMasternode: async ({ id: _, ...change }) => (await client.call('wallet.masternode', change)).quote as Quote,
+    changeMasternode: async (change) => ({ txid: (await client.call('wallet.masternode', { id: paymentId(), ...change })).txid as string }),
   };
 }

@@ -114,17 +114,13 @@ impl From<DomException> for StoreError {
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        let failed = |message| Self::Failed { name: "Error".to_owned(), message };
         match error {
             Error::DomException(exception) => DomException::from(exception).into(),
             // Aborted by nobody's request of ours: the connection went away under it.
-            Error::MissingData(data @ UnexpectedDataError::TransactionAborted) => {
-                Self::Lost { name: "AbortError".to_owned(), message: data.to_string() }
+            Error::MissingData(UnexpectedDataError::TransactionAborted) => {
+                Self::Lost { name: "AbortError".to_owned(), message: error.to_string() }
             }
-            Error::MissingData(data) => failed(data.to_string()),
-            Error::Unknown(error) => failed(error.to_string()),
-            // Its text may have a number in it, the only one that could have a fraction: writing those is 1 % of the payload.
-            Error::Serialisation(_) => failed("a value is not of the form it should have".to_owned()),
+            other => Self::Failed { name: "Error".to_owned(), message: other.to_string() },
         }
     }
 }

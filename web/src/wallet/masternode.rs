@@ -9,10 +9,9 @@ use timecoin_core::keys::{PublicKey, Signature};
 use timecoin_core::store::Store;
 use timecoin_core::transaction::{Class, Tier};
 use timecoin_core::wallet::build::{BuildError, OperatorConsent, Registration, Unsigned};
-use timecoin_core::wallet::outgoing::PaymentName;
 
 use super::book::Book;
-use super::pay::Quote;
+use super::pay::{Quote, name};
 use super::{Client, Wallet, WalletError, now};
 
 crate::api! {
@@ -31,43 +30,40 @@ crate::api! {
         operator: Option<PublicKey>,
         /// Its consent to the owner.
         operator_proof: Option<String>,
-        /// As with a payment.
+        /// 32 hexadecimal digits that name this change: under one name it is made once. Without a name it is only priced.
         id: Option<String>,
+    }
+
+    /// A change of a masternode that was priced or made.
+    struct Changed {
+        /// What it costs; `amount` is the collateral that it locks. Null where it was made before.
+        quote: Option<Quote>,
+        /// The transaction, once it is on its way.
+        txid: Option<TxId>,
     }
 }
 
 impl<W: Store> Wallet<W> {
-    /// What a change would cost now: `amount` is the collateral that it locks.
+    /// What a change would cost now; with an `id` it is signed, kept, and handed to peers, as a payment is.
     ///
     /// # Errors
-    /// If the wallet is locked or not up to date, the masternode is not its own, or the operator does not consent.
-    pub async fn quote_masternode<S: Source, D: Store>(
-        &self,
-        client: &Client<S, D>,
-        change: &MasternodeChange,
-    ) -> Result<Quote, WalletError> {
-        let book = self.open_book(now(client))?;
-        let (unsigned, locked) = self.build_change(client, &book, change).await?;
-        Quote::of(&unsigned, locked)
-    }
-
-    /// Signs a change, keeps it, and hands it to peers, as a payment is.
-    ///
-    /// # Errors
-    /// As [`Self::quote_masternode`] and [`Self::send`].
+    /// If the wallet is locked or not up to date, the masternode is not its own, or the operator does not consent; and as
+    /// [`Self::send`].
     pub async fn change_masternode<S: Source, D: Store>(
         &self,
         client: &Client<S, D>,
         change: &MasternodeChange,
-        fresh: PaymentName,
-    ) -> Result<TxId, WalletError> {
-        let (book, name) = self.named(change.id.as_deref(), fresh)?;
-        if let Some(txid) = book.payment_named(&name) {
-            return Ok(txid);
+    ) -> Result<Changed, WalletError> {
+        let book = self.book()?;
+        let id = change.id.as_deref().map(name).transpose()?;
+        if let Some(txid) = id.and_then(|id| book.payment_named(&id)) {
+            return Ok(Changed { quote: None, txid: Some(txid) });
         }
-        let (unsigned, _) = self.build_change(client, &*self.open_book(now(client))?, change).await?;
+        let (unsigned, locked) = self.build_change(client, &*self.open_book(now(client))?, change).await?;
+        let quote = Some(Quote::of(&unsigned, locked)?);
+        let Some(id) = id else { return Ok(Changed { quote, txid: None }) };
         let signed = self.sign(client, &book, unsigned)?;
-        self.send_signed(client, &book, signed, name).await
+        Ok(Changed { quote, txid: Some(self.send_signed(client, &book, signed, id).await?) })
     }
 
     async fn build_change<S: Source, D: Store>(

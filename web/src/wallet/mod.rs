@@ -59,7 +59,7 @@ pub(crate) use api::{
 pub use api::{PageWallet, Purse};
 pub use error::WalletError;
 pub use keys::{NewWallet, Position};
-pub use masternode::MasternodeChange;
+pub use masternode::{Changed, MasternodeChange};
 pub use pay::{Payment, Quote};
 pub use view::{
     EntryKind, Fate, History, HistoryEntry, OutgoingPayment, Scanning, WalletAddress, WalletProblem,

@@ -4,7 +4,6 @@
 //! the Worker was restarted in between, is told of the payment that was made; nothing is signed a second time.
 
 use core::pin::pin;
-use std::rc::Rc;
 
 use futures::future::{Either, select};
 use timecoin_core::address::Address;
@@ -96,23 +95,14 @@ impl<W: Store> Wallet<W> {
         payment: &Payment,
         fresh: PaymentName,
     ) -> Result<TxId, WalletError> {
-        let (book, name) = self.named(payment.id.as_deref(), fresh)?;
+        let book = self.book()?;
+        let name = payment.id.as_deref().map_or(Ok(fresh), name)?;
         if let Some(txid) = book.payment_named(&name) {
             return Ok(txid);
         }
         let (unsigned, _) = self.build(client, &*self.open_book(now(client))?, payment)?;
         let signed = self.sign(client, &book, unsigned)?;
         self.send_signed(client, &book, signed, name).await
-    }
-
-    /// The book, and what a payment is called: as the page calls it, or anew.
-    pub(super) fn named(
-        &self,
-        id: Option<&str>,
-        fresh: PaymentName,
-    ) -> Result<(Rc<Book>, PaymentName), WalletError> {
-        let name = id.map_or(Ok(fresh), |name| from_hex(name).map_err(|_| WalletError::Name));
-        Ok((self.book()?, name?))
     }
 
     pub(super) fn sign<S: Source, D: Store>(
@@ -228,6 +218,11 @@ impl<W: Store> Wallet<W> {
         let lifetime = (rules.expiry_max_ms / 2).min(EXPIRES_AFTER_MS);
         TransactionBuilder::new(self.chain.id, rules.transaction_limits(), now.plus(lifetime))
     }
+}
+
+/// What a page calls a payment.
+pub(super) fn name(id: &str) -> Result<PaymentName, WalletError> {
+    from_hex(id).map_err(|_| WalletError::Name)
 }
 
 fn small(count: usize) -> u32 {

@@ -14,17 +14,14 @@ class ValidatorState {
   keysProblem = $state.raw<NodeError | null>(null);
   /** A key that came with a link: nowhere but in this tab's memory. */
   linked = $state<string | null>(null);
+  /** Whether the key at work is that of a link, and kept nowhere. */
+  byLink = $state(false);
   running = $state.raw<Validator | null>(null);
   status = $state.raw<ValidatorStatus | null>(null);
   starting = $state(false);
   problem = $state.raw<NodeError | null>(null);
   storage = $state.raw<{ used: number; quota: number | null } | null>(null);
   #api: OperatorKeys | null = null;
-
-  /** Whether it is this tab that votes, or is about to. */
-  get active(): boolean {
-    return this.running !== null;
-  }
 
   /** Keeps what is shown of keys current while a page that shows them is open. */
   follow(): () => void {
@@ -84,6 +81,7 @@ class ValidatorState {
     this.status = null;
     try {
       this.running = await startValidator(base, given);
+      this.byLink = key === null && !(this.keys ?? []).some(({ operator }) => operator === this.running?.operator);
       void this.#follow(this.running);
       // What it stores is worth keeping: a validator that has forgotten what it signed is silent for a while.
       void navigator.storage?.persist?.().catch(() => false);

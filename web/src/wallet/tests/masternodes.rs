@@ -40,14 +40,19 @@ fn consented(world: &World, operator: u8, owner: &str) -> MasternodeChange {
     }
 }
 
-/// Quotes and makes a change, and lets it become final; what it cost and what it locked.
-fn make(world: &mut World, change: &MasternodeChange, name: u8) -> Quote {
+/// Prices and makes a change, and lets it become final; what it cost and what it locked.
+fn make(world: &mut World, change: &MasternodeChange, id: char) -> Quote {
     let node = world.node();
     let client = client(&node);
-    let quote = block_on(world.wallet.quote_masternode(&client, change)).unwrap();
-    let txid = block_on(world.wallet.change_masternode(&client, change, [name; 16])).unwrap();
-    let again = block_on(world.wallet.change_masternode(&client, change, [name; 16])).unwrap();
-    assert_eq!(again, txid, "under one name it is done once");
+    let ask = |change| block_on(world.wallet.change_masternode(&client, change)).unwrap();
+    let Changed { quote: Some(quote), txid: None } = ask(change) else {
+        panic!("without a name it is priced")
+    };
+    assert!(node.taken.borrow().is_empty());
+    let named = MasternodeChange { id: Some(id.to_string().repeat(32)), ..change.clone() };
+    let made = ask(&named);
+    assert_eq!(made.quote, Some(quote.clone()));
+    assert_eq!(ask(&named), Changed { quote: None, ..made }, "under one name it is made once");
     let taken = node.taken.borrow().clone();
     assert_eq!(taken.len(), 1);
     drop(client);
@@ -60,7 +65,7 @@ fn make(world: &mut World, change: &MasternodeChange, name: u8) -> Quote {
 fn one_is_registered_given_another_operator_and_retired() {
     let (mut world, owner) = founded();
     let register = consented(&world, 40, &owner);
-    let quote = make(&mut world, &register, 1);
+    let quote = make(&mut world, &register, '1');
     assert_eq!(quote.amount, Amount::from_time(1000));
     let view = world.view();
     assert_eq!(view.locked, Some(quote.amount));
@@ -75,12 +80,12 @@ fn one_is_registered_given_another_operator_and_retired() {
     assert_eq!(registered.owner, registered.payout);
 
     let rotate = MasternodeChange { masternode: Some(registered.id), ..consented(&world, 41, &owner) };
-    assert_eq!(make(&mut world, &rotate, 2).amount, Amount::ZERO);
+    assert_eq!(make(&mut world, &rotate, '2').amount, Amount::ZERO);
     assert_eq!(held(&world, 40), None);
     assert_eq!(held(&world, 41).unwrap().id, registered.id);
 
     let retire = MasternodeChange { operator: None, operator_proof: None, ..rotate };
-    make(&mut world, &retire, 3);
+    make(&mut world, &retire, '3');
     let Status::Retired { unlock_at } = held(&world, 41).unwrap().status else { panic!("it is retired") };
     assert!(unlock_at > world.full.ledger.state.header.time);
     assert_eq!(world.view().locked, Some(Amount::from_time(1000)), "until that time");
@@ -128,11 +133,14 @@ fn what_cannot_be_done_is_refused_before_anything_is_signed() {
         ("no such masternode", MasternodeChange { masternode: Some(absent), ..good.clone() }, "not_found"),
     ];
     for (name, change, expected) in table {
-        assert_eq!(code(block_on(world.wallet.quote_masternode(&client, &change))), expected, "{name}");
-        let made = block_on(world.wallet.change_masternode(&client, &change, [1; 16]));
-        assert_eq!(code(made), expected, "{name}");
+        for id in [None, Some("1".repeat(32))] {
+            let change = MasternodeChange { id, ..change.clone() };
+            assert_eq!(code(block_on(world.wallet.change_masternode(&client, &change))), expected, "{name}");
+        }
     }
+    let unnamed = with(|change| change.id = Some("1".into()));
+    assert_eq!(code(block_on(world.wallet.change_masternode(&client, &unnamed))), "bad_request");
     world.wallet.lock();
-    assert_eq!(code(block_on(world.wallet.quote_masternode(&client, &good))), "wallet_locked");
+    assert_eq!(code(block_on(world.wallet.change_masternode(&client, &good))), "wallet_locked");
     assert!(node.taken.borrow().is_empty());
 }
