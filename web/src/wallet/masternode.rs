@@ -4,7 +4,7 @@
 use timecoin_core::address::Address;
 use timecoin_core::amount::Amount;
 use timecoin_core::driver::light::Source;
-use timecoin_core::hash::{MasternodeId, TxId, from_hex};
+use timecoin_core::hash::{Hash, MasternodeId, TxId, from_hex};
 use timecoin_core::keys::{PublicKey, Signature};
 use timecoin_core::store::Store;
 use timecoin_core::transaction::{Class, Tier};
@@ -19,7 +19,7 @@ crate::api! {
     /// operator that is named, or retires where none is.
     params MasternodeChange {
         /// Its id.
-        masternode: Option<MasternodeId>,
+        masternode: Option<String>,
         /// One of the wallet's addresses, which will own it and be paid its rewards.
         owner: Option<String>,
         /// `bronze`, `silver` or `gold`.
@@ -27,7 +27,7 @@ crate::api! {
         /// `server` or `browser`.
         class: Option<String>,
         /// The operator's public key.
-        operator: Option<PublicKey>,
+        operator: Option<String>,
         /// Its consent to the owner.
         operator_proof: Option<String>,
         /// 32 hexadecimal digits that name this change: under one name it is made once. Without a name it is only priced.
@@ -73,7 +73,10 @@ impl<W: Store> Wallet<W> {
         change: &MasternodeChange,
     ) -> Result<(Unsigned, Amount), WalletError> {
         let held = match &change.masternode {
-            Some(id) => Some(*client.masternodes().await?.value.node(id).ok_or(WalletError::NotOurs)?),
+            Some(id) => {
+                let id = MasternodeId(Hash(from_hex(id).map_err(|_| WalletError::NotOurs)?));
+                Some(*client.masternodes().await?.value.node(&id).ok_or(WalletError::NotOurs)?)
+            }
             None => None,
         };
         let builder = self.ready(client, book)?;
@@ -84,13 +87,11 @@ impl<W: Store> Wallet<W> {
             (None, None) => return Err(WalletError::NotOurs),
         };
         let lock = state.lock(&owner).ok_or(WalletError::NotOurs)?;
-        let consent = match (change.operator, &change.operator_proof) {
-            (Some(operator), Some(proof)) => {
-                let proof = from_hex(proof).map_err(|_| BuildError::OperatorConsent)?;
-                Ok(OperatorConsent { operator, proof: Signature(proof) })
-            }
-            _ => Err(BuildError::OperatorConsent),
+        let consent = match (&change.operator, &change.operator_proof) {
+            (Some(operator), Some(proof)) => consent(operator, proof),
+            _ => None,
         };
+        let consent = consent.ok_or(BuildError::OperatorConsent);
         let (builder, locked) = match held {
             Some(held) if change.operator.is_some() => {
                 (builder.rotate_operator(held.id, held.operator, lock, consent?), Amount::ZERO)
@@ -115,4 +116,9 @@ impl<W: Store> Wallet<W> {
         let back = state.account().receive().ok_or(WalletError::Locked)?;
         Ok((builder.fund(&state.spendable(state.coverage().time), back)?, locked))
     }
+}
+
+fn consent(operator: &str, proof: &str) -> Option<OperatorConsent> {
+    let (operator, proof) = (PublicKey(from_hex(operator).ok()?), Signature(from_hex(proof).ok()?));
+    Some(OperatorConsent { operator, proof })
 }

@@ -34,7 +34,7 @@ fn consented(world: &World, operator: u8, owner: &str) -> MasternodeChange {
         owner: Some(owner.to_owned()),
         tier: Some("bronze".into()),
         class: Some("browser".into()),
-        operator: Some(consent.operator),
+        operator: Some(consent.operator.to_string()),
         operator_proof: Some(to_hex(&consent.proof.0)),
         id: None,
     }
@@ -79,7 +79,8 @@ fn one_is_registered_given_another_operator_and_retired() {
     assert_eq!((registered.tier, registered.class), (Tier::Bronze, Class::Browser));
     assert_eq!(registered.owner, registered.payout);
 
-    let rotate = MasternodeChange { masternode: Some(registered.id), ..consented(&world, 41, &owner) };
+    let rotate =
+        MasternodeChange { masternode: Some(registered.id.to_string()), ..consented(&world, 41, &owner) };
     assert_eq!(make(&mut world, &rotate, '2').amount, Amount::ZERO);
     assert_eq!(held(&world, 40), None);
     assert_eq!(held(&world, 41).unwrap().id, registered.id);
@@ -118,6 +119,8 @@ fn what_cannot_be_done_is_refused_before_anything_is_signed() {
         ("no address", with(|change| change.owner = Some("dtime1x".into())), "bad_address"),
         ("another's address", of_another.clone(), "not_found"),
         ("no operator", with(|change| change.operator = None), "operator_consent"),
+        ("no key", with(|change| change.operator = Some("me".into())), "operator_consent"),
+        ("no id", with(|change| change.masternode = Some("mine".into())), "not_found"),
         ("no proof", with(|change| change.operator_proof = None), "operator_consent"),
         (
             "a proof that is none",
@@ -129,8 +132,16 @@ fn what_cannot_be_done_is_refused_before_anything_is_signed() {
             MasternodeChange { operator_proof: of_another.operator_proof.clone(), ..good.clone() },
             "operator_consent",
         ),
-        ("another's masternode", MasternodeChange { masternode: Some(theirs), ..good.clone() }, "not_found"),
-        ("no such masternode", MasternodeChange { masternode: Some(absent), ..good.clone() }, "not_found"),
+        (
+            "another's masternode",
+            MasternodeChange { masternode: Some(theirs.to_string()), ..good.clone() },
+            "not_found",
+        ),
+        (
+            "no such masternode",
+            MasternodeChange { masternode: Some(absent.to_string()), ..good.clone() },
+            "not_found",
+        ),
     ];
     for (name, change, expected) in table {
         for id in [None, Some("1".repeat(32))] {
