@@ -165,10 +165,11 @@ test('frozen it gives the key up, and it takes it again when it is back', async 
     for (const begun = Date.now(); (await held()) !== wanted; ) assert.ok(Date.now() - begun < 30_000, `held: ${!wanted}`);
   };
   await until(true);
-  const debugging = await context.newCDPSession(page);
-  await debugging.send('Page.setWebLifecycleState', { state: 'frozen' });
+  // Playwright keeps every page in sight, and what is in sight is not frozen: the page is told what a browser would tell it.
+  await page.evaluate(() => document.dispatchEvent(new Event('freeze')));
+  await page.getByText('suspended').waitFor();
   await until(false);
-  await debugging.send('Page.setWebLifecycleState', { state: 'active' });
+  await page.evaluate(() => document.dispatchEvent(new Event('resume')));
   await until(true);
   await page.getByText(/voting|not in the set/).first().waitFor();
   assert.equal(await page.getByText('Silent for now').count(), 0, 'it remembers what it has signed');

@@ -42,7 +42,7 @@ function linkTests(name) {
   let browser;
   let page;
   before(async () => {
-    devnet = await startDevnet({ validators: 3, browsers: 1, web: folder, rate: 8 });
+    devnet = await startDevnet({ validators: 3, browsers: 1, web: folder });
     browser = await launch(name);
     page = await browser.open("about:blank");
   });

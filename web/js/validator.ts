@@ -171,7 +171,7 @@ class Running implements Validator {
       this.#refuse = reject;
     });
     this.#unwatch = lifecycle(
-      () => this.#suspend(),
+      (grace_ms) => this.#suspend(grace_ms),
       () => this.#resume(),
     );
     this.#launch();
@@ -214,10 +214,10 @@ class Running implements Validator {
   }
 
   /** Ends the Worker: it signs no more, closes its store and gives the key up. */
-  #suspend(): void {
+  #suspend(grace_ms?: number): void {
     if (this.#over || this.#suspended) return;
     this.#suspended = true;
-    this.#supervisor.end();
+    this.#supervisor.end(grace_ms);
     this.#show({ ...this.status, stage: { kind: 'suspended' }, relays: [] });
   }
 
@@ -286,10 +286,11 @@ class Running implements Validator {
 }
 
 /** Calls `away` when the browser hides the page away or freezes it, and `back` when it is there again; returns what ends that. */
-function lifecycle(away: () => void, back: () => void): () => void {
+function lifecycle(away: (grace_ms?: number) => void, back: () => void): () => void {
   const watched: [EventTarget, string, () => void][] = [
-    [window, 'pagehide', away],
-    [document, 'freeze', away],
+    [window, 'pagehide', () => away()],
+    // The Worker of a frozen page hears nothing any more, and would keep the key. What it signed is on disk, whenever it ends.
+    [document, 'freeze', () => away(0)],
     [window, 'pageshow', back],
     [document, 'resume', back],
   ];
