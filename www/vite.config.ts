@@ -11,14 +11,20 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
  * Where the light node's package comes from. Without a built package the app is an honest viewer of what its node
  * reports; the tests' fixture stands in for the package where pages are drawn in states that are hard to reach.
  */
-function packageAt(mode: string): { index: string; verifier: string } {
+function packageAt(mode: string): { index: string; validator: string; verifier: string } {
   const fixture = path('../tests/browser/www-fixture/node.ts');
-  if (mode === 'fixture') return { index: fixture, verifier: fixture };
+  // Nothing stands in for a validator.
+  if (mode === 'fixture') return { index: fixture, validator: path('src/node/absent.ts'), verifier: fixture };
   const built = (name: string): string => {
     const file = path(`../web/dist/${name}.js`);
     return existsSync(file) ? file : path('src/node/absent.ts');
   };
-  return { index: built('index'), verifier: built('verifier') };
+  return { index: built('index'), validator: built('validator'), verifier: built('verifier') };
+}
+
+/** What only those load who validate, which needs a network anyway. */
+function isForValidators(name: string): boolean {
+  return /validator/.test(name);
 }
 
 /** Gives the service worker the list of what was built. */
@@ -28,7 +34,7 @@ function fileList(): Plugin {
     generateBundle(_options, bundle) {
       const worker = bundle['sw.js'];
       if (worker?.type !== 'chunk') return;
-      const built = Object.keys(bundle).filter((name) => name !== 'sw.js' && name !== 'index.html' && !name.endsWith('.map'));
+      const built = Object.keys(bundle).filter((name) => name !== 'sw.js' && name !== 'index.html' && !name.endsWith('.map') && !isForValidators(name));
       const names = [...built, 'icon.svg', 'app.webmanifest'].sort();
       worker.code = worker.code.replaceAll('BUILD_FILES', JSON.stringify(names));
     },
@@ -43,6 +49,7 @@ export default defineConfig(({ mode }) => {
     plugins: [svelte(), fileList()],
     resolve: {
       alias: [
+        { find: /^timecoin\/validator$/, replacement: at.validator },
         { find: /^timecoin\/verifier$/, replacement: at.verifier },
         { find: /^timecoin$/, replacement: at.index },
         { find: /^@\//, replacement: `${path('src')}/` },

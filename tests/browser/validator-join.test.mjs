@@ -34,7 +34,7 @@ function joining(name) {
   let page;
   let operator;
   before(async () => {
-    [devnet, server] = await Promise.all([startDevnet({ validators: 3, browserValidators: 1, rate: 0 }), serveNode()]);
+    [devnet, server] = await Promise.all([startDevnet({ validators: 3, browsers: 1, rate: 0 }), serveNode()]);
     await devnet.coins(COINS);
     while ((await devnet.rpc("getblockcount")) < BLOCKS) await devnet.coins(1);
     // From now on the chain needs the page's vote.

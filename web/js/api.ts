@@ -203,6 +203,8 @@ export interface Masternode {
   /** In the set that signs the next block; null outside it. */
   weight: string | null;
   status: Status;
+  /** When the collateral of one that is retired or ejected is free; null where it is active. */
+  unlock_at: number | null;
   registered_at: number;
 }
 
@@ -409,6 +411,35 @@ export interface Sent {
   txid: string;
 }
 
+/**
+ * What to do with a masternode. One that is not named is registered: this locks its collateral. One that is named gets the
+ * operator that is named, or retires where none is.
+ */
+export interface MasternodeChange {
+  /** Its id. */
+  masternode?: string | null;
+  /** One of the wallet's addresses, which will own it and be paid its rewards. */
+  owner?: string | null;
+  /** `bronze`, `silver` or `gold`. */
+  tier?: string | null;
+  /** `server` or `browser`. */
+  class?: string | null;
+  /** The operator's public key. */
+  operator?: string | null;
+  /** Its consent to the owner. */
+  operator_proof?: string | null;
+  /** 32 hexadecimal digits that name this change: under one name it is made once. Without a name it is only priced. */
+  id?: string | null;
+}
+
+/** A change of a masternode that was priced or made. */
+export interface Changed {
+  /** What it costs; `amount` is the collateral that it locks. Null where it was made before. */
+  quote: Quote | null;
+  /** The transaction, once it is on its way. */
+  txid: string | null;
+}
+
 /** Recovery words, in order. */
 export interface Words {
   words: string[];
@@ -500,6 +531,11 @@ export interface Methods {
   'wallet.quote': { params: Payment; answer: Quote };
   /** Pays. Asked for twice under one `id`, it pays once. */
   'wallet.send': { params: Payment; answer: Sent };
+  /**
+   * Registers a masternode, rotates its operator or retires it; without an `id` it says what that would cost. Asked for
+   * twice under one `id`, it is done once.
+   */
+  'wallet.masternode': { params: MasternodeChange; answer: Changed };
 }
 
 /** Calls that are not repeated by themselves: a second one would not be the same. */
@@ -521,65 +557,4 @@ export interface Topics {
   'phases': { params: TransactionParams; news: PhaseChange };
 }
 
-/** Every failure: whether the same request may succeed later, and what to do. */
-export const ERRORS = {
-  'no_peers': [true, 'Check your connection. The node goes on looking for peers by itself.'],
-  'unproved': [true, 'Nothing false was believed. Try again, or give the page another peer.'],
-  'not_found': [true, 'Check what you entered. What is new may take a moment to arrive.'],
-  'not_yet': [true, 'Wait for the block.'],
-  'not_final': [true, 'Wait until the payment is final.'],
-  'too_large': [false, 'Ask for less at once: an address with very many coins can be asked for its balance.'],
-  'too_fast': [true, 'Try again.'],
-  'checkpoint_expired': [false, 'Get a newer chain spec or checkpoint from a source that you trust.'],
-  'clock': [true, 'Set this device\'s clock.'],
-  'untrusted': [false, 'The trusted block does not fit this chain: check the chain spec and the checkpoint.'],
-  'chain_spec': [false, 'Check the chain spec: it cannot be read, or makes no chain.'],
-  'fork': [false, 'Do not pay or accept payments. Validators have signed two histories; ask those who run the network.'],
-  'other_chain': [false, 'Give this chain a store of its own.'],
-  'refused': [false, 'The payment is not on its way. Make it again after reading the reason.'],
-  'receipt': [false, 'Start from a newer checkpoint: the way from the trusted block is too long for one receipt.'],
-  'bad_address': [false, 'Check the address: one letter may be wrong, or it is of another network.'],
-  'bad_request': [false, 'The page asks wrongly: this is a bug of the page, or of this package.'],
-  'unknown_method': [false, 'The page and the Worker are of different versions: reload the page.'],
-  'timeout': [true, 'Try again later; what was submitted goes on without you.'],
-  'cancelled': [true, 'It was taken back by the page.'],
-  'internal': [false, 'This is a bug of this package: please report it.'],
-  'store-unavailable': [false, 'Allow this site to store data, or leave private browsing. Until then every visit starts anew.'],
-  'store-blocked': [true, 'Close the other tabs of this site, then reload.'],
-  'store-newer': [false, 'Reload the page: a newer version of it has been here.'],
-  'store-quota': [true, 'Free space on this device or in this browser. The node goes on without keeping what is new.'],
-  'store-deleted': [true, 'Site data was cleared while the page was open. The node has begun a new store.'],
-  'store-lost': [true, 'The browser took the store away. The node tries to open it again.'],
-  'store-damaged': [false, 'Clear this site\'s data after making sure that your recovery words are safe.'],
-  'store-failed': [true, 'Reload the page.'],
-  'no_wallet': [false, 'Make a wallet, or restore one from its words.'],
-  'wallet_exists': [false, 'Remove it first; its words bring it back.'],
-  'wallet_locked': [false, 'Unlock the wallet.'],
-  'wrong_password': [false, 'Try the password again, or restore the wallet from its words.'],
-  'password_empty': [false, 'Choose a password.'],
-  'wallet_damaged': [false, 'Restore the wallet from its words.'],
-  'wallet_newer': [false, 'Reload the page: a newer version of it made the wallet.'],
-  'wallet_other_chain': [false, 'Restore the wallet from its words.'],
-  'wallet_not_ready': [true, 'Wait until the search has come to its end.'],
-  'wallet_scan': [false, 'Restore the wallet from its words: the blocks are looked at again.'],
-  'out_of_memory': [true, 'Close other pages and try again.'],
-  'recovery_words': [false, 'Compare the words with what was written down.'],
-  'backup_words': [false, 'Compare the words with what was written down.'],
-  'address_gap': [false, 'Use one of them first: from the words alone, only so many unused ones are looked through.'],
-  'label': [false, 'Shorten the label.'],
-  'amount': [false, 'Write the amount like 12.5.'],
-  'amount_too_small': [false, 'Send more.'],
-  'insufficient_funds': [true, 'Send less, or wait for payments that are on their way.'],
-  'fee_too_low': [false, 'Choose a higher fee.'],
-  'memo_too_long': [false, 'Shorten the memo.'],
-  'too_many_coins': [false, 'Send less, or first send your coins to yourself.'],
-  'key_in_use': [false, 'Close the other tab that votes with this key, or use that one.'],
-  'halted': [false, 'Do not start it again before those who run the network have looked at the cause.'],
-  'cannot_run_here': [false, 'Use a browser that allows WebAssembly, Workers and site data here.'],
-  'not_loaded': [true, 'Check your connection and reload the page.'],
-  'crashing': [false, 'Reload the page. If it stays like this, please report the cause shown.'],
-  'restarted': [true, 'It is not known whether it was done: look before doing it again.'],
-  'closed': [false, 'The page has closed its node: connect again.'],
-} as const satisfies Record<string, readonly [retry: boolean, advice: string]>;
-
-export type Code = keyof typeof ERRORS;
+export { ERRORS, type Code } from './codes.js';

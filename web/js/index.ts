@@ -42,6 +42,7 @@ export type { BuildInfo, LightNode, NodeInfo, Receipt } from './node.js';
 export type {
   History,
   HistoryEntry,
+  MasternodeChange,
   OutgoingPayment,
   Payment,
   Position,

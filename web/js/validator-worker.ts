@@ -1,45 +1,71 @@
 /**
  * The Worker of a validator. It holds the Web Lock of its operator key for as long as it lives: no other tab of this origin
- * signs with that key, and a Worker that is ended gives the lock up with its last transaction.
+ * signs with that key, and a Worker that is ended gives the lock up with its last transaction. The same script answers for the
+ * operator keys that this origin keeps, in Workers of their own.
  */
 
-import init, { operatorOf, Validator } from './generated/timecoin_validator.js';
-import { dead, isOver, panicked, tell, trapped } from './ending.js';
+import init, { operatorOf, operators, Validator } from './generated/timecoin_validator.js';
+import { ERRORS, type Code } from './api.js';
+import { dead, end, isOver, panicked, tell, trapped } from './ending.js';
+import { lockOf, type OperatorAnswer, type OperatorCall } from './validator-keys.js';
 import type { FromSupervised, ToSupervised } from './supervisor.js';
 import { words } from './words.js';
 import type { FromValidator, ValidatorStart, ValidatorStatus } from './validator.js';
 
 /** The page is told of changes so often. */
 const STATUS_MS = 200;
+/** What a Worker that ends gets to give the key to the one in its place. */
+const HANDOVER_MS = 5_000;
 
 let validator: Validator | null = null;
 const post: (message: FromValidator) => void = tell;
 
-async function start({ options, wasm }: ValidatorStart): Promise<void> {
+async function load(wasm: string | null): Promise<boolean> {
   try {
     await init({ module_or_path: wasm ?? new URL('./timecoin_validator_bg.wasm', import.meta.url) });
+    return true;
   } catch (thrown) {
-    return dead('not_loaded', `The validator could not be loaded: ${words(thrown)}.`, false);
+    dead('not_loaded', `The validator could not be loaded: ${words(thrown)}.`, false);
+    return false;
   }
+}
+
+/** What the module throws: its failures are JSON, a trap is not. */
+function failureIn(thrown: unknown): { code: Code; message: string } | null {
+  return typeof thrown === 'string' ? (JSON.parse(thrown) as { code: Code; message: string }) : null;
+}
+
+function refused(thrown: unknown): void {
+  const failed = failureIn(thrown);
+  if (failed === null) return trapped(thrown);
+  // Another Worker may find what passes: a store that the browser took away.
+  dead(failed.code, failed.message, !ERRORS[failed.code][0]);
+}
+
+async function start({ options, again, wasm }: ValidatorStart): Promise<void> {
+  if (!(await load(wasm))) return;
   let operator: string;
   try {
-    operator = operatorOf(options.operator_key);
+    operator = options.operator ?? operatorOf(options.operator_key ?? '');
   } catch (thrown) {
-    return dead('bad_request', words(thrown), true);
+    return refused(thrown);
   }
-  await navigator.locks.request(`timecoin operator ${operator}`, { ifAvailable: true }, (lock) => {
-    if (lock === null) return dead('key_in_use', 'Another tab of this browser votes with this key.', true);
+  const wait: LockOptions = again ? { signal: AbortSignal.timeout(HANDOVER_MS) } : { ifAvailable: true };
+  const inUse = (): void => dead('key_in_use', 'Another tab of this browser votes with this key.', true);
+  const held = navigator.locks.request(lockOf(operator), wait, (lock) => {
+    if (lock === null) return inUse();
     // Held until the Worker ends, which is after what it writes is written.
     void run(JSON.stringify(options), operator);
     return new Promise<void>(() => undefined);
   });
+  await held.catch(inUse);
 }
 
 async function run(options: string, operator: string): Promise<void> {
   try {
-    validator = new Validator(options, panicked);
+    validator = await Validator.open(options, panicked);
   } catch (thrown) {
-    return typeof thrown === 'string' ? dead('bad_request', thrown, true) : trapped(thrown);
+    return refused(thrown);
   }
   post({ t: 'operator', operator });
   for (let last = ''; !isOver(); await new Promise((resolve) => setTimeout(resolve, STATUS_MS))) {
@@ -54,10 +80,25 @@ async function run(options: string, operator: string): Promise<void> {
   }
 }
 
-self.addEventListener('message', ({ data }: MessageEvent<ValidatorStart | ToSupervised>) => {
+async function answer({ call, wasm }: OperatorCall): Promise<void> {
+  if (!(await load(wasm))) return;
+  try {
+    tell({ t: 'answer', text: await operators(call) } satisfies OperatorAnswer);
+  } catch (thrown) {
+    const error = failureIn(thrown);
+    if (error === null) return trapped(thrown);
+    tell({ t: 'refused', error } satisfies OperatorAnswer);
+  }
+  end();
+}
+
+self.addEventListener('message', ({ data }: MessageEvent<ValidatorStart | OperatorCall | ToSupervised>) => {
   switch (data.t) {
     case 'start':
       void start(data);
+      break;
+    case 'operators':
+      void answer(data);
       break;
     case 'ping':
       tell({ t: 'pong' } satisfies FromSupervised);

@@ -4,6 +4,7 @@ import type {
   Answer,
   History,
   HistoryEntry,
+  MasternodeChange,
   OutgoingPayment,
   Payment,
   Position,
@@ -16,7 +17,7 @@ import type {
 } from './api.js';
 import type { Client } from './client.js';
 
-export type { History, HistoryEntry, OutgoingPayment, Payment, Position, Quote, Sent, WalletAddress, WalletProblem, WalletStatus, WalletView };
+export type { History, HistoryEntry, MasternodeChange, OutgoingPayment, Payment, Position, Quote, Sent, WalletAddress, WalletProblem, WalletStatus, WalletView };
 
 export interface Wallet {
   status(): Promise<WalletStatus>;
@@ -45,6 +46,10 @@ export interface Wallet {
   quote(payment: Payment): Promise<Quote>;
   /** Pays. Asked for again under the same `id`, as after a failure, it does not pay a second time. */
   send(payment: Payment): Promise<Sent>;
+  /** What a change of a masternode costs; `amount` is the collateral that it locks. */
+  quoteMasternode(change: MasternodeChange): Promise<Quote>;
+  /** Registers a masternode, gives one another operator, or retires one; under one `id`, once. */
+  changeMasternode(change: MasternodeChange): Promise<Sent>;
 }
 
 /** A name that a payment gets before anybody hears of it. */
@@ -85,5 +90,8 @@ export function wallet(client: Client): Wallet {
     quote: (payment) => client.call('wallet.quote', payment),
     // Under a name of its own the call may be repeated by itself when the Worker is restarted in the middle of it.
     send: (payment) => client.call('wallet.send', { id: paymentId(), ...payment }),
+    // Without a name it is priced, and with one it is made.
+    quoteMasternode: async ({ id: _, ...change }) => (await client.call('wallet.masternode', change)).quote as Quote,
+    changeMasternode: async (change) => ({ txid: (await client.call('wallet.masternode', { id: paymentId(), ...change })).txid as string }),
   };
 }

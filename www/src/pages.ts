@@ -12,6 +12,7 @@ import NotFound from './pages/NotFound.svelte';
 import Overview from './pages/Overview.svelte';
 import Receipt from './pages/Receipt.svelte';
 import Transaction from './pages/Transaction.svelte';
+import Validator from './pages/Validator.svelte';
 import Wallet from './pages/Wallet.svelte';
 import type { Route } from './state/router.svelte';
 
@@ -20,6 +21,7 @@ export const SECTIONS = [
   { path: '/', name: 'Explorer' },
   { path: '/receipt', name: 'Receipts' },
   { path: '/masternodes', name: 'Masternodes' },
+  { path: '/validator', name: 'Validator' },
   { path: '/network', name: 'Network' },
 ] as const;
 
@@ -65,6 +67,8 @@ export function pageFor(route: Route): Page {
       return page(Address, `Address ${shorten(second)}`, '/', { address: second.toLowerCase() });
     case 'masternodes':
       return page(Masternodes, 'Masternodes', '/masternodes');
+    case 'validator':
+      return page(Validator, 'Validator', '/validator', { given: query.get('key') ?? '' });
     case 'network':
       return page(Network, 'Network', '/network');
     default:

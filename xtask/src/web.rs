@@ -52,7 +52,13 @@ pub(crate) fn package(workspace: &Workspace) -> Result<(), Failure> {
         }
         write(&generated.join("build.ts"), &facts(&generated)?)?;
         let compiler = www.join("node_modules").join("typescript").join("bin").join("tsc");
-        run(Command::new("node").arg(compiler).arg("--project").arg(&web).stdout(io::stderr()))?;
+        let compile = |arguments: &[&str]| {
+            let mut node = Command::new("node");
+            run(node.arg(&compiler).arg("--project").arg(&web).args(arguments).stdout(io::stderr()))
+        };
+        // Whoever writes a page reads the comments of the declarations; whoever opens it loads the scripts.
+        compile(&["--emitDeclarationOnly"])?;
+        compile(&["--declaration", "false", "--removeComments"])?;
         publish(&generated, &dist)
     })
 }

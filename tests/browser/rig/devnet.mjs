@@ -21,10 +21,10 @@ export async function program() {
 }
 
 /**
- * Starts a devnet in a folder of its own; it makes a block for every payment, `rate` payments a second. Keys of as many
- * validators as `browserValidators` are in no process.
+ * Starts a devnet in a folder of its own; it makes a block for every payment, `rate` payments a second. `browsers`: validators
+ * more that wait for a tab; `web`: the folder of the app, which its nodes serve.
  */
-export async function startDevnet({ validators = 2, rate = 2, browserValidators = 0 } = {}) {
+export async function startDevnet({ validators = 2, rate = 2, browsers = 0, web = null } = {}) {
   const timecoin = await program();
   const scratch = await mkdtemp(join(tmpdir(), "timecoin-devnet-"));
   const folder = join(scratch, "devnet");
@@ -45,9 +45,10 @@ export async function startDevnet({ validators = 2, rate = 2, browserValidators 
     if (error !== undefined) throw new Error(error.message);
     return result;
   };
+  const app = web === null ? ["--no-web"] : ["--web", web];
   const begin = async () => {
     const before = running === undefined ? 1 : 0;
-    running = start(timecoin, ["devnet", "--validators", validators, "--no-web", "--dir", folder, "--base-port", port, "--rate", rate, "--browser-validators", browserValidators].map(String));
+    running = start(timecoin, ["devnet", "--validators", validators, "--browser-validators", browsers, ...app, "--dir", folder, "--base-port", port, "--rate", rate].map(String));
     await ready(running, async () => ((await rpc("getblockcount").catch(() => 0)) > before ? true : null));
   };
   const command = async (...given) => JSON.parse((await run(timecoin, [...given, "--json"])).stdout.trim().split("\n").pop());
@@ -76,7 +77,19 @@ export async function startDevnet({ validators = 2, rate = 2, browserValidators 
     /** Where it is kept. */
     folder,
     rpc,
-    spec: await readFile(join(folder, "chain.json"), "utf8"),
+    /** Without its nodes: a test says whom a page asks. */
+    spec: (await readFile(join(folder, "chain.json"), "utf8")).replace(/"bootstrap":\s*\[[^\]]*\]/, '"bootstrap": []'),
+    /** What opens the validators that wait for a tab. */
+    links: running.output.match(/http:\S+#\/validator\?key=[0-9a-f]{64}/g) ?? [],
+    /** Pays from the wallet that makes the devnet's payments, and waits until that is final. */
+    async pay(address, amount) {
+      const faucet = ["--wallet", join(scratch, "faucet"), "--password-file", passwordFile];
+      await writeFile(passwordFile, PASSWORD, { mode: 0o600 });
+      await command("wallet", "restore", ...faucet, "--chain", join(folder, "chain.json"), "--words-file", join(folder, "faucet.json"));
+      const send = () => command("wallet", "send", ...faucet, "--node", url, "--wait", address, String(amount));
+      // The devnet may have spent the same coin a moment before.
+      await send().catch(send);
+    },
     /** An address with 1,000 TIME from the start. */
     demo: demo.address,
     /** Its recovery words. */

@@ -158,7 +158,7 @@ class FixtureNode implements LightNode {
 
   async masternodes(): ReturnType<LightNode['masternodes']> {
     if (plan().fail === 'masternodes') return answer([{ ...JSON.parse('{}') }]);
-    return answer([{ id: id(80), operator: id(81), owner: ADDRESS, payout: ADDRESS, tier: 'bronze' as const, class: 'server' as const, weight: '1000000', status: 'active' as const, registered_at: 0 }]);
+    return answer([{ id: id(80), operator: id(81), owner: ADDRESS, payout: ADDRESS, tier: 'bronze' as const, class: 'server' as const, weight: '1000000', status: 'active' as const, unlock_at: null, registered_at: 0 }]);
   }
 
   async submit(): Promise<string> {
@@ -201,6 +201,8 @@ class FixtureNode implements LightNode {
     await wait(0);
   }
 }
+
+export const ERRORS = {};
 
 export async function probe(): Promise<ProbeResult> {
   return { ok: true, missing: [], limited: [] };

@@ -83,7 +83,7 @@ codes! {
     NoWallet "no_wallet", false, "Make a wallet, or restore one from its words.";
     WalletExists "wallet_exists", false, "Remove it first; its words bring it back.";
     WalletLocked "wallet_locked", false, "Unlock the wallet.";
-    WrongPassword "wrong_password", false, "Try the password again, or restore the wallet from its words.";
+    WrongPassword "wrong_password", false, "Try the password again. Words bring back a wallet; an operator key is replaced by its owner.";
     PasswordEmpty "password_empty", false, "Choose a password.";
     WalletDamaged "wallet_damaged", false, "Restore the wallet from its words.";
     WalletNewer "wallet_newer", false, "Reload the page: a newer version of it made the wallet.";
@@ -102,6 +102,8 @@ codes! {
     MemoTooLong "memo_too_long", false, "Shorten the memo.";
     TooManyCoins "too_many_coins", false, "Send less, or first send your coins to yourself.";
     // Of a validator.
+    NoOperatorKey "no_operator_key", false, "Make an operator key here, or add it by its seed.";
+    OperatorConsent "operator_consent", false, "Make the consent with the operator's key, for this owner's address on this chain.";
     KeyInUse "key_in_use", false, "Close the other tab that votes with this key, or use that one.";
     Halted "halted", false, "Do not start it again before those who run the network have looked at the cause.";
     // Of the page.

@@ -236,6 +236,8 @@ crate::api! {
         /// In the set that signs the next block; null outside it.
         weight: Option<String>,
         status: Status,
+        /// When the collateral of one that is retired or ejected is free; null where it is active.
+        unlock_at: Option<Time>,
         registered_at: Height,
     }
 

@@ -8,9 +8,9 @@ use super::describe::Declared;
 use super::types::*;
 use crate::node::{answers_described, topics_described};
 use crate::wallet::{
-    BackupParams, EntryKind, Fate, History, HistoryEntry, LabelParams, OutgoingPayment, PasswordParams,
-    Payment, Position, Quote, RestoreParams, Scanning, Sent, UnlockParams, WalletAddress, WalletProblem,
-    WalletStatus, WalletView, Words, wallet_described,
+    BackupParams, Changed, EntryKind, Fate, History, HistoryEntry, LabelParams, MasternodeChange,
+    OutgoingPayment, PasswordParams, Payment, Position, Quote, RestoreParams, Scanning, Sent, UnlockParams,
+    WalletAddress, WalletProblem, WalletStatus, WalletView, Words, wallet_described,
 };
 
 const HEAD: &str = "\
@@ -49,7 +49,7 @@ fn declarations() -> Vec<String> {
         PeerState PeerView Signer Certificate BlockView Status Masternode ReceiptForms StorageProblem Storage Nothing
         AddressParams BlockParams TransactionParams SubmitParams WaitParams
         WalletStatus WalletAddress Scanning Fate OutgoingPayment WalletProblem WalletView EntryKind HistoryEntry History
-        Payment Quote Sent Words Position PasswordParams RestoreParams BackupParams UnlockParams LabelParams
+        Payment Quote Sent MasternodeChange Changed Words Position PasswordParams RestoreParams BackupParams UnlockParams LabelParams
     )
 }
 
@@ -71,7 +71,18 @@ fn text() -> String {
     text += &format!("export const ONCE: readonly string[] = [{}];\n", once.join(", "));
     text += "\n/** What can be subscribed to. */\nexport interface Topics {\n";
     topics_described().iter().for_each(|line| text += line);
-    text += "}\n\n/** Every failure: whether the same request may succeed later, and what to do. */\nexport const ERRORS = {\n";
+    text + "}\n\nexport { ERRORS, type Code } from './codes.js';\n"
+}
+
+const CODES: &str = "\
+/** Made from Rust with `api.ts`. */
+
+/** Every failure: whether the same request may succeed later, and what to do. */
+export const ERRORS = {
+";
+
+fn codes() -> String {
+    let mut text = CODES.to_owned();
     for code in Code::ALL {
         text += &format!("  {}: [{}, {}],\n", quoted(code.code()), code.may_retry(), quoted(code.advice()));
     }
@@ -80,13 +91,15 @@ fn text() -> String {
 
 #[test]
 fn the_typescript_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("js").join("api.ts");
-    let expected = text();
-    if env::var_os("TIMECOIN_WRITE").is_some() {
-        fs::write(&path, &expected).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
+    for (name, expected) in [("api.ts", text()), ("codes.ts", codes())] {
+        let path = folder.join(name);
+        if env::var_os("TIMECOIN_WRITE").is_some() {
+            fs::write(&path, &expected).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "run this with TIMECOIN_WRITE=1 to write {}", path.display());
     }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "run this with TIMECOIN_WRITE=1 to write {}", path.display());
 }
 
 #[test]

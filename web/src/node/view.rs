@@ -180,6 +180,11 @@ pub(super) fn block(network: Network, block: &Block, certified: Option<&LightBlo
 /// A masternode, with its weight where it is in the set.
 pub(super) fn masternode(network: Network, node: &Registered, set: &ValidatorSet) -> Masternode {
     let member = set.index_of(&node.operator).and_then(|index| set.validator(index));
+    let (status, unlock_at) = match node.status {
+        Standing::Active => (Status::Active, None),
+        Standing::Retired { unlock_at } => (Status::Retired, Some(unlock_at)),
+        Standing::Ejected { unlock_at } => (Status::Ejected, Some(unlock_at)),
+    };
     Masternode {
         id: node.id,
         operator: node.operator,
@@ -188,11 +193,8 @@ pub(super) fn masternode(network: Network, node: &Registered, set: &ValidatorSet
         tier: tier(node.tier),
         class: class(node.class),
         weight: member.map(|member| member.weight.to_string()),
-        status: match node.status {
-            Standing::Active => Status::Active,
-            Standing::Retired { .. } => Status::Retired,
-            Standing::Ejected { .. } => Status::Ejected,
-        },
+        status,
+        unlock_at,
         registered_at: node.registered_at,
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::channel::{mpsc, oneshot};
+use futures::future::LocalBoxFuture;
 use futures::lock::Mutex;
 use futures::{FutureExt, StreamExt, select_biased};
 use timecoin_core::driver::light::Source;
@@ -17,8 +18,8 @@ use wasm_bindgen_futures::spawn_local;
 use zeroize::Zeroizing;
 
 use super::{
-    History, NewWallet, Payment, Position, Quote, Wallet, WalletAddress, WalletError, WalletStatus,
-    WalletView,
+    Changed, History, MasternodeChange, NewWallet, Payment, Position, Quote, Wallet, WalletAddress,
+    WalletError, WalletStatus, WalletView,
 };
 use crate::api::types::{Answer, Nothing};
 use crate::api::{ApiError, Code};
@@ -104,6 +105,9 @@ crate::methods! {
     "wallet.quote"(Payment) -> Quote = quote;
     /// Pays. Asked for twice under one `id`, it pays once.
     "wallet.send"(Payment) -> Sent = send;
+    /// Registers a masternode, rotates its operator or retires it; without an `id` it says what that would cost. Asked for
+    /// twice under one `id`, it is done once.
+    "wallet.masternode"(MasternodeChange) -> Changed = change_masternode;
 }
 
 /// The wallet of a page: its own database, so that the chain's can go without it.
@@ -229,6 +233,11 @@ impl Node {
 async fn unbroken<T: 'static>(
     work: impl Future<Output = Result<T, ApiError>> + 'static,
 ) -> Result<T, ApiError> {
+    // One form for all works with such an answer: the payload has it once.
+    run_unbroken(work.boxed_local()).await
+}
+
+async fn run_unbroken<T: 'static>(work: LocalBoxFuture<'static, Result<T, ApiError>>) -> Result<T, ApiError> {
     let (done, outcome) = oneshot::channel();
     spawn_local(async move {
         // Nobody may be waiting any more.
@@ -336,6 +345,11 @@ async fn send(node: &Rc<Node>, payment: Payment) -> Result<Sent, ApiError> {
     let (wallet, client) = (node.wallet().await?, node.opened().await?);
     let name = entropy().first_chunk::<16>().copied().unwrap_or_default();
     unbroken(async move { Ok(Sent { txid: wallet.send(&client, &payment, name).await? }) }).await
+}
+
+async fn change_masternode(node: &Rc<Node>, change: MasternodeChange) -> Result<Changed, ApiError> {
+    let (wallet, client) = (node.wallet().await?, node.opened().await?);
+    unbroken(async move { Ok(wallet.change_masternode(&client, &change).await?) }).await
 }
 
 impl From<WalletError> for ApiError {

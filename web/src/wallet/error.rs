@@ -70,6 +70,12 @@ pub enum WalletError {
     /// The payment cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// No such masternode, or another's; no such address.
+    #[error("there is no such masternode or owner in this wallet")]
+    NotOurs,
+    /// Neither registers, rotates nor retires.
+    #[error("a masternode has a tier and a class")]
+    Change,
     /// Coins are known only once the blocks have been looked at.
     #[error("the wallet has looked at blocks up to {scanned} of {target}")]
     NotReady {
@@ -154,7 +160,8 @@ impl WalletError {
             Self::Derive(_) => "internal",
             Self::Address(_) => "bad_address",
             Self::Amount => "amount",
-            Self::Name => "bad_request",
+            Self::Name | Self::Change => "bad_request",
+            Self::NotOurs => "not_found",
             Self::Build(error) => build_code(error),
             Self::NotReady { .. } => "wallet_not_ready",
             Self::Gap => "address_gap",
@@ -218,11 +225,8 @@ fn build_code(error: &BuildError) -> &'static str {
         BuildError::MemoTooLong { .. } => "memo_too_long",
         BuildError::TooLarge { .. } => "too_many_coins",
         BuildError::Overflow => "amount",
-        BuildError::OperatorKey(_)
-        | BuildError::OperatorConsent
-        | BuildError::NothingToDo
-        | BuildError::Lock(_)
-        | BuildError::LockMismatch(_) => "internal",
+        BuildError::OperatorKey(_) | BuildError::OperatorConsent => "operator_consent",
+        BuildError::NothingToDo | BuildError::Lock(_) | BuildError::LockMismatch(_) => "internal",
     }
 }
 

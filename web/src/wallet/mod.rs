@@ -9,6 +9,7 @@
 //! | `keys` | making, restoring, unlocking, backing up, forgetting |
 //! | `follow` | up to date with the light client: scanning, proof, payments on their way |
 //! | `pay` | quotes, and sending so that a restart neither loses nor doubles a payment |
+//! | `masternode` | registering, rotating and retiring masternodes |
 //! | `view` | what pages are told |
 //! | `error` | what can go wrong |
 //! | `api` | the methods, and the wallet's place in the node |
@@ -24,6 +25,7 @@ mod book;
 mod error;
 mod follow;
 mod keys;
+mod masternode;
 mod pay;
 mod rows;
 #[cfg(test)]
@@ -57,6 +59,7 @@ pub(crate) use api::{
 pub use api::{PageWallet, Purse};
 pub use error::WalletError;
 pub use keys::{NewWallet, Position};
+pub use masternode::{Changed, MasternodeChange};
 pub use pay::{Payment, Quote};
 pub use view::{
     EntryKind, Fate, History, HistoryEntry, OutgoingPayment, Scanning, WalletAddress, WalletProblem,

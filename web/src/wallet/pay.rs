@@ -58,6 +58,15 @@ crate::api! {
     }
 }
 
+impl Quote {
+    /// What a transaction that gives away this amount costs.
+    pub(super) fn of(unsigned: &Unsigned, amount: Amount) -> Result<Self, WalletError> {
+        let total = amount.checked_add(unsigned.fee).ok_or(WalletError::Overflow)?;
+        let (inputs, size) = (small(unsigned.transaction.inputs.len()), small(unsigned.signed_size()));
+        Ok(Self { amount, fee: unsigned.fee, total, inputs, size })
+    }
+}
+
 impl<W: Store> Wallet<W> {
     /// What a payment would cost now.
     ///
@@ -70,9 +79,7 @@ impl<W: Store> Wallet<W> {
     ) -> Result<Quote, WalletError> {
         let book = self.open_book(now(client))?;
         let (unsigned, amount) = self.build(client, &book, payment)?;
-        let total = amount.checked_add(unsigned.fee).ok_or(WalletError::Overflow)?;
-        let (inputs, size) = (small(unsigned.transaction.inputs.len()), small(unsigned.signed_size()));
-        Ok(Quote { amount, fee: unsigned.fee, total, inputs, size })
+        Quote::of(&unsigned, amount)
     }
 
     /// Signs a payment, keeps it, and hands it to peers. `fresh` names it where the payment has no name.
@@ -89,31 +96,27 @@ impl<W: Store> Wallet<W> {
         fresh: PaymentName,
     ) -> Result<TxId, WalletError> {
         let book = self.book()?;
-        let name = match &payment.id {
-            Some(name) => from_hex(name).map_err(|_| WalletError::Name)?,
-            None => fresh,
-        };
+        let name = payment.id.as_deref().map_or(Ok(fresh), name)?;
         if let Some(txid) = book.payment_named(&name) {
             return Ok(txid);
         }
-        let now = now(client);
-        let signed = self.sign(client, &*self.open_book(now)?, payment)?;
+        let (unsigned, _) = self.build(client, &*self.open_book(now(client))?, payment)?;
+        let signed = self.sign(client, &book, unsigned)?;
         self.send_signed(client, &book, signed, name).await
     }
 
-    fn sign<S: Source, D: Store>(
+    pub(super) fn sign<S: Source, D: Store>(
         &self,
         client: &Client<S, D>,
         book: &Book,
-        payment: &Payment,
+        unsigned: Unsigned,
     ) -> Result<SignedTransaction, WalletError> {
-        let (unsigned, _) = self.build(client, book, payment)?;
         let keys = self.vault.borrow_mut().keys(book.state.borrow().account(), &unsigned, now(client));
         // All inputs are the account's own, so every lock opens; were it not so, the stored keys would not be ours.
         unsigned.sign(&keys.ok_or(WalletError::Locked)?).map_err(|_| WalletError::Damaged)
     }
 
-    async fn send_signed<S: Source, D: Store>(
+    pub(super) async fn send_signed<S: Source, D: Store>(
         &self,
         client: &Client<S, D>,
         book: &Book,
@@ -175,12 +178,9 @@ impl<W: Store> Wallet<W> {
         let network = self.chain.spec.consensus.network;
         let to = Address::parse_for(network, payment.to.trim())?;
         let asked = if payment.amount == MAX { None } else { Some(amount(&payment.amount)?) };
+        let mut builder = self.ready(client, book)?;
         let state = book.state.borrow();
-        let Coverage { next, time, .. } = state.coverage();
-        if book.balance.get().is_none() {
-            return Err(WalletError::NotReady { scanned: next, target: client.height() });
-        }
-        let mut builder = self.builder(next, now(client).max(time));
+        let time = state.coverage().time;
         if let Some(memo) = &payment.memo {
             builder = builder.memo(memo.as_bytes());
         }
@@ -199,12 +199,30 @@ impl<W: Store> Wallet<W> {
         Ok((unsigned, amount))
     }
 
+    /// Begins a transaction, where it is known which coins there are.
+    pub(super) fn ready<S: Source, D: Store>(
+        &self,
+        client: &Client<S, D>,
+        book: &Book,
+    ) -> Result<TransactionBuilder, WalletError> {
+        let Coverage { next, time, .. } = book.state.borrow().coverage();
+        if book.balance.get().is_none() {
+            return Err(WalletError::NotReady { scanned: next, target: client.height() });
+        }
+        Ok(self.builder(next, now(client).max(time)))
+    }
+
     fn builder(&self, height: Height, now: Time) -> TransactionBuilder {
         let rules = self.chain.spec.consensus.rules(height);
         // Half of what is allowed leaves room for clocks that differ.
         let lifetime = (rules.expiry_max_ms / 2).min(EXPIRES_AFTER_MS);
         TransactionBuilder::new(self.chain.id, rules.transaction_limits(), now.plus(lifetime))
     }
+}
+
+/// What a page calls a payment.
+pub(super) fn name(id: &str) -> Result<PaymentName, WalletError> {
+    from_hex(id).map_err(|_| WalletError::Name)
 }
 
 fn small(count: usize) -> u32 {

@@ -1,5 +1,6 @@
 //! The wallet over chains in memory: what a page asks of it, and what restarts, refusals and damage do to it.
 
+mod masternodes;
 mod payments;
 
 use std::cell::{Cell, RefCell};

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::future::{Either, select};
-use serde::Deserialize;
 use timecoin_core::codec::encode;
 use timecoin_core::driver::{self, DriverError};
-use timecoin_core::json;
 use timecoin_core::keys::{PublicKey, SecretKey};
 use timecoin_core::mempool::MempoolLimits;
 use timecoin_core::node::{
@@ -22,15 +20,15 @@ use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::spec::ChainSpec;
 use timecoin_core::state::tree::{CoinTree, PageKey};
 use timecoin_core::time::Time;
-use timecoin_web::api::Code;
 use timecoin_web::api::error::sentence;
+use timecoin_web::api::{ApiError, Code};
 use timecoin_web::net::NetOptions;
 use timecoin_web::platform::{entropy, monotonic_ms, now, sleep_ms};
 use timecoin_web::store::{IndexedDbStore, StoreError};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::links::{Inputs, Links};
-use crate::operator_key;
+use crate::options::Options;
 use crate::remote::{JoinFailure, Remote};
 use crate::status::{Stage, Status};
 
@@ -46,24 +44,6 @@ pub(crate) enum Input {
     Rows(BTreeMap<PageKey, Vec<u8>>),
     /// The page wants it to end.
     Stop,
-}
-
-/// What the page gives, as JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    /// The chain spec file.
-    spec: String,
-    /// URLs of peers.
-    peers: Vec<String>,
-    /// The seed of the operator key, in hexadecimal.
-    operator_key: String,
-    /// That the key was made for this store and has never signed.
-    unused: bool,
-    /// Name of the database; by the chain and the key where none is given.
-    store: Option<String>,
-    /// Whether the page may open `ws:` addresses that strangers name.
-    allow_insecure: bool,
 }
 
 /// Why the driver ends.
@@ -113,18 +93,21 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Reads the options.
-    pub(crate) fn new(options: &str, inputs: Inputs, status: Rc<RefCell<Status>>) -> Result<Self, String> {
-        let options: Options = json::read(options).map_err(|error| format!("The options: {error}."))?;
-        let operator = operator_key(&options.operator_key)?;
-        let spec = ChainSpec::from_json(&options.spec)
-            .map_err(|error| format!("The chain spec cannot be used: {error}."))?;
+    /// For an operator key, and whether it has never signed.
+    pub(crate) fn new(
+        options: Options,
+        (operator, unused): (SecretKey, bool),
+        inputs: Inputs,
+        status: Rc<RefCell<Status>>,
+    ) -> Result<Self, ApiError> {
+        let spec = ChainSpec::from_json(&options.spec).map_err(|error| {
+            ApiError::new(Code::ChainSpec, format!("The chain spec cannot be used: {error}."))
+        })?;
         let chain = Arc::new(Chain::new(spec));
         let net = NetOptions::new(&chain, options.peers, options.allow_insecure);
         let name = options
             .store
             .unwrap_or_else(|| format!("timecoin-validator-{}-{}", chain.id, operator.public_key()));
-        let unused = options.unused;
         Ok(Self { chain, operator, unused, name, net, inputs, status })
     }
 
@@ -261,8 +244,7 @@ impl Running {
 
     fn show(&self) {
         let mut status = self.status.borrow_mut();
-        status.show(&self.node, &self.operator);
-        status.peers = self.links.count();
+        status.show(&self.node, &self.operator, &self.links.urls());
     }
 
     async fn turn(&mut self) -> Result<(), End> {

@@ -59,6 +59,7 @@ pub(crate) struct Links {
 
 struct Link {
     origin: Origin,
+    url: Rc<str>,
     sender: Rc<Sender>,
     /// Until it is to end.
     end: Option<oneshot::Sender<()>>,
@@ -87,8 +88,9 @@ impl Links {
         self.height.set(height);
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.sessions.borrow().len()
+    /// Where each peer was dialled.
+    pub(crate) fn urls(&self) -> BTreeMap<PeerId, Rc<str>> {
+        self.sessions.borrow().iter().map(|(peer, link)| (*peer, Rc::clone(&link.url))).collect()
     }
 
     /// The driver has taken a frame of this size.
@@ -146,14 +148,14 @@ impl Links {
             });
             let peer = expected.as_ref().map(|channel| channel.info.peer);
             if let Some(channel) = expected {
-                links.join(channel);
+                links.join(&dial.url, channel);
             }
             links.inputs.tell(Event::Dialled(dial, peer));
         });
     }
 
     /// Begins a session. Where there is one with this peer, the peer keeps one of the two, and this side the same.
-    fn join(self: &Rc<Self>, channel: Channel) {
+    fn join(self: &Rc<Self>, url: &str, channel: Channel) {
         let Channel { sender, receiver, info } = channel;
         let (peer, origin) = (info.peer, info.origin);
         let held = self.sessions.borrow().get(&peer).map(|link| link.origin);
@@ -163,7 +165,7 @@ impl Links {
             None => {}
         }
         let (end, ended) = oneshot::channel();
-        let link = Link { origin, sender: Rc::new(sender), end: Some(end) };
+        let link = Link { origin, url: url.into(), sender: Rc::new(sender), end: Some(end) };
         self.sessions.borrow_mut().insert(peer, link);
         self.inputs.tell(Event::Connected(info));
         spawn_local(Rc::clone(self).listen(peer, origin, receiver, ended));

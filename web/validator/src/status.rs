@@ -1,14 +1,22 @@
 //! What the page is shown of a validator.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use serde::Serialize;
+use timecoin_core::address::{Address, Network};
+use timecoin_core::amount::Amount;
 use timecoin_core::block::Block;
 use timecoin_core::certificate::Certificate;
 use timecoin_core::consensus::{Quarantine, QuarantineReason, Step};
-use timecoin_core::hash::BlockId;
+use timecoin_core::hash::{BlockId, MasternodeId};
 use timecoin_core::keys::PublicKey;
-use timecoin_core::node::Node;
+use timecoin_core::node::{Node, PeerStatus};
+use timecoin_core::peer::handshake::PeerId;
+use timecoin_core::state::registry::{Masternode, Status as Standing};
 use timecoin_core::state::tree::Fill;
 use timecoin_core::time::Time;
+use timecoin_core::transaction::{Action, Class, Tier};
 use timecoin_core::vote::Height;
 
 /// A validator as its page sees it. Numbers that may exceed 2^53 are texts.
@@ -33,10 +41,68 @@ pub(crate) struct Status {
     missed: u64,
     /// Final blocks that this key proposed.
     proposed: u64,
-    pub(crate) peers: usize,
+    /// The masternode that this key votes for; none where it votes for none.
+    masternode: Option<Held>,
+    /// What this key did in the present epoch; none outside the set.
+    epoch: Option<Epoch>,
+    /// What rewards paid to the masternode's payout address in the blocks that became final here: others may be paid there, too.
+    rewarded: Amount,
+    relays: Vec<Relay>,
     pending: usize,
     /// How much of the coins is in the store, in percent; none where all of it is.
     filled: Option<u8>,
+}
+
+/// A masternode as the registry has it.
+#[derive(Clone, Debug, Serialize)]
+struct Held {
+    id: MasternodeId,
+    tier: &'static str,
+    class: &'static str,
+    status: &'static str,
+    /// When the collateral of one that ended is free.
+    unlock_at: Option<Time>,
+    payout: String,
+}
+
+impl Held {
+    fn of(node: &Masternode, network: Network) -> Self {
+        let (status, unlock_at) = match node.status {
+            Standing::Active => ("active", None),
+            Standing::Retired { unlock_at } => ("retired", Some(unlock_at)),
+            Standing::Ejected { unlock_at } => ("ejected", Some(unlock_at)),
+        };
+        let tier = match node.tier {
+            Tier::Bronze => "bronze",
+            Tier::Silver => "silver",
+            Tier::Gold => "gold",
+        };
+        let class = match node.class {
+            Class::Server => "server",
+            Class::Browser => "browser",
+        };
+        let payout = Address { network, owner: node.payout }.to_string();
+        Self { id: node.id, tier, class, status, unlock_at, payout }
+    }
+}
+
+/// Participation, which rewards follow.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Epoch {
+    /// Certificates of this epoch that carry the key's signature,
+    signed: u32,
+    /// of so many that the chain has.
+    of: u64,
+}
+
+/// A peer with a session.
+#[derive(Clone, Debug, Serialize)]
+struct Relay {
+    url: String,
+    /// How far it says it is.
+    height: Height,
+    /// Once it was measured.
+    rtt_ms: Option<u64>,
 }
 
 /// How far a validator has come.
@@ -78,8 +144,8 @@ impl From<Quarantine> for Silence {
 }
 
 impl Status {
-    /// Takes over what the node is now.
-    pub(crate) fn show(&mut self, node: &Node, operator: &PublicKey) {
+    /// Takes over what the node is now, with where its peers were dialled.
+    pub(crate) fn show(&mut self, node: &Node, operator: &PublicKey, urls: &BTreeMap<PeerId, Rc<str>>) {
         let state = node.state();
         (self.height, self.block) = (Some(state.height()), Some(state.id));
         let consensus = node.consensus();
@@ -99,6 +165,18 @@ impl Status {
         self.quarantine = node.quarantine().map(Silence::from);
         self.pending = node.mempool().len();
         self.filled = node.fill().filter(|fill| !fill.is_done()).map(Fill::percent);
+        let spec = &node.context().chain.spec.consensus;
+        let held = state.registry.of_operator(operator);
+        self.masternode = held.map(|held| Held::of(held, spec.network));
+        let part = set.index_of(operator).and_then(|at| state.accounting.participation.get(usize::from(at)));
+        // The newest block's own certificate comes with the next block.
+        let of = state.height().0.saturating_sub(state.accounting.epoch_start().0.max(1));
+        self.epoch = part.map(|part| Epoch { signed: part.signed, of });
+        let relay = |peer: PeerStatus| {
+            let url = urls.get(&peer.peer)?.as_ref().to_owned();
+            Some(Relay { url, height: peer.height, rtt_ms: peer.round_trip_ms })
+        };
+        self.relays = node.peers().filter_map(relay).collect();
     }
 
     /// A block is final here; the node has its state.
@@ -111,6 +189,17 @@ impl Status {
     ) {
         if block.header.proposer == *operator {
             self.proposed += 1;
+        }
+        if let Some(held) = node.state().registry.of_operator(operator) {
+            let rewards = block
+                .body
+                .transactions
+                .iter()
+                .filter(|signed| matches!(signed.transaction.action, Action::Reward { .. }));
+            let outputs = rewards.flat_map(|signed| &signed.transaction.outputs);
+            let own = outputs.filter(|output| output.owner == held.payout).map(|output| output.amount);
+            let sum = Amount::checked_sum(own).and_then(|sum| sum.checked_add(self.rewarded));
+            self.rewarded = sum.unwrap_or(self.rewarded);
         }
         let Some(index) = node.state().signers.index_of(operator) else { return };
         if certificate.signers.contains(index) {

@@ -45,6 +45,11 @@ export function formatCount(count: number): string {
   return groupDigits(Math.trunc(count).toString());
 }
 
+/** A size in the unit that fits. */
+export function formatBytes(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** Sum of decimal amounts; null where one of them is none. */
 export function sumAmounts(amounts: readonly string[]): string | null {
   let sum = 0n;

@@ -1,6 +1,7 @@
 /** The light node of the npm package, started in its Worker. The only file of the app that loads the package. */
 
-import type { LightNode } from 'timecoin';
+import type { Code, LightNode } from 'timecoin';
+import type { OperatorKeys, Validator, ValidatorOptions } from 'timecoin/validator';
 import type { VerifiedReceipt, VerifyOptions } from 'timecoin/verifier';
 import { NodeError } from './errors';
 
@@ -24,9 +25,25 @@ export async function openLocal(base: URL): Promise<LightNode> {
     const code = missing[0]?.feature === 'light node' ? 'not_in_build' : 'cannot_run_here';
     throw new NodeError(code, why, 'Nothing on this page is checked by your browser. Use a browser that allows WebAssembly and Workers here.');
   }
+  return connect({ spec: await chainSpec(base), peers: [relayAt(base)] });
+}
+
+/** The serving node as a peer. The package dials those that the chain spec names as well. */
+function relayAt(base: URL): string {
   const relay = new URL('p2p', base);
   relay.protocol = relay.protocol === 'https:' ? 'wss:' : 'ws:';
-  return connect({ spec: await chainSpec(base), peers: [relay.href] });
+  return relay.href;
+}
+
+/** The operator keys of this browser. */
+export async function operatorKeys(): Promise<OperatorKeys> {
+  return (await import('timecoin/validator')).operatorKeys();
+}
+
+/** Starts a validator in this tab. */
+export async function startValidator(base: URL, key: Pick<ValidatorOptions, 'operator' | 'password' | 'operatorKey'>): Promise<Validator> {
+  const { validate } = await import('timecoin/validator');
+  return validate({ ...key, spec: await chainSpec(base), peers: [relayAt(base)] });
 }
 
 /** Loads the verifier: it then needs no network, and the time a check takes is the check's. */
@@ -37,6 +54,11 @@ export async function loadVerifier(): Promise<void> {
 /** Checks a receipt with the package's small verifier; needs no node and no network. */
 export async function checkReceipt(receipt: string | Uint8Array, options: VerifyOptions): Promise<VerifiedReceipt> {
   return (await import('timecoin/verifier')).verifyReceipt(receipt, options);
+}
+
+/** What to do about a failure of this code. */
+export async function adviceOf(code: Code): Promise<string> {
+  return (await import('timecoin')).ERRORS[code][1];
 }
 
 export { chainSpec };

@@ -308,6 +308,7 @@ function readMasternode(from: Json): ReportedMasternode {
     class: oneOf(from, 'class', CLASSES),
     weight: weight === null ? null : weight.toString(),
     status: oneOf(from, 'status', STATUSES),
+    unlock_at: countOrNull(from, 'unlock_at'),
     registered_at: count(from, 'registered_at'),
     payout: text(from, 'payout'),
     collateral: text(asObject(from['collateral'], 'collateral'), 'amount'),
