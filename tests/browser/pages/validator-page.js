@@ -20,4 +20,21 @@ window.start = (options) =>
     },
     ({ code, message }) => ({ code, message }),
   );
+
+// A life of a validator in a document of its own, which ends at once so many milliseconds after its start: the Worker is
+// terminated in the middle of whatever it does. What it said last.
+window.live = async (options, ms) => {
+  const frame = document.createElement("iframe");
+  frame.src = location.href;
+  document.body.append(frame);
+  while (frame.contentWindow.ready !== true) await new Promise((resolve) => setTimeout(resolve, 5));
+  const begun = performance.now();
+  const started = frame.contentWindow.start(options);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  for (const worker of frame.contentWindow.workers) worker.terminate();
+  const outcome = await Promise.race([started, null]);
+  const status = frame.contentWindow.validator?.status ?? null;
+  frame.remove();
+  return { code: outcome?.code ?? null, lived: performance.now() - begun, status };
+};
 window.ready = true;

@@ -48,6 +48,14 @@ export async function end(running) {
   groups.delete(running.group);
 }
 
+/** Kills a program and whatever it started, as a crash or a machine that ran out of memory does. */
+export async function kill(running) {
+  if (!groups.has(running.group)) return;
+  signal(running.group, "SIGKILL");
+  while (lives(running.group)) await sleep(5);
+  groups.delete(running.group);
+}
+
 /** A port of the loopback interface that was free a moment ago, for programs that cannot choose one themselves. */
 export async function freePort() {
   const server = createServer();
