@@ -2,6 +2,8 @@
 
 use std::panic;
 
+use timecoin_core::codec::decode;
+use timecoin_core::testing::trace::{Trace, replay};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -18,4 +20,15 @@ pub fn report_panics() {
 #[wasm_bindgen(js_name = panicNow)]
 pub fn panic_now() {
     panic!("a test wants it");
+}
+
+/// Replays a trace of a simulated node: a line with the height and the hash of each step.
+///
+/// # Errors
+/// A text, where it is no trace, or the node stops.
+#[wasm_bindgen(js_name = replayTrace)]
+pub async fn replay_trace(bytes: Vec<u8>) -> Result<String, JsValue> {
+    let trace: Trace = decode(&bytes).map_err(|error| JsValue::from_str(&error.to_string()))?;
+    let stands = replay(trace).await.map_err(|error| JsValue::from_str(&error.to_string()))?;
+    Ok(stands.iter().map(|stand| format!("{} {}\n", stand.height, stand.hash)).collect())
 }

@@ -27,8 +27,8 @@ pub(crate) const WEB: Module =
 /// The smaller of SHA-2's two forms.
 const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
 
-/// The same with the line-JSON tools, for tests under Node.
-const TOOLS: Module = Module { features: &["tool"], ..WEB };
+/// The same with the line-JSON tools, and the replay of traces, for tests under Node.
+const TOOLS: Module = Module { features: &["tool", "testing"], ..WEB };
 
 /// The full validator.
 pub(crate) const VALIDATOR: Module =
@@ -110,6 +110,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
     TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
     let node_module = folder.join(WEB.name() + ".js");
+    let trace = workspace.target.join("trace");
+    let record = ["run", "--package", "timecoin-tests", "--bin", "trace", "--"];
+    run(workspace.cargo(record).arg(&trace))?;
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");
@@ -117,5 +120,6 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
         .args(["--test", "--test-reporter=spec"])
         .args(files)
         .current_dir(&workspace.root)
-        .env("TIMECOIN_WASM", node_module))
+        .env("TIMECOIN_WASM", node_module)
+        .env("TIMECOIN_TRACE", trace))
 }
