@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { BROWSERS, launch } from "./rig/browsers.mjs";
+import { BROWSERS, launch, until } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
 import { serveNode } from "./rig/node-page.mjs";
 import { chance, eventually, openValidator, startRelays, startValidator, statusOf, votes } from "./rig/validators.mjs";
@@ -19,8 +19,10 @@ const KILLS = {
   firefox: { tabs: 1, worker: 6, tab: 2, browser: 2 },
   webkit: { tabs: 1, worker: 6, tab: 2, browser: 0 },
 };
-/** A life is so long, in milliseconds: it may end before the database is open, or after several blocks. */
-const LIFE_MS = [20, 800];
+/** Of three lives one ends so many milliseconds after its start: before the database is open, or while it listens for its own key, */
+const EARLY_MS = [20, 1_200];
+/** and two so many after its first vote is heard of. */
+const LATE_MS = [0, 400];
 
 describe("killed validators", { concurrency: true }, () => {
   for (const name of BROWSERS) describe(name, { concurrency: 1 }, () => killed(name));
@@ -28,14 +30,14 @@ describe("killed validators", { concurrency: true }, () => {
 
 function killed(name) {
   const { tabs, worker, tab: tabKills, browser: browserKills } = KILLS[name];
-  // Of all validators so many are native that the pages are needed for a quorum.
-  const natives = tabs === 1 ? 2 : 3;
+  // A quorum without the pages, for blocks while they are dead.
+  const natives = tabs === 1 ? 3 : 5;
   let devnet;
   let server;
   let relays;
   let seats;
   before(async () => {
-    [devnet, server] = await Promise.all([startDevnet({ validators: natives + (tabs === 1 ? 2 : tabs), rate: 4 }), serveNode()]);
+    [devnet, server] = await Promise.all([startDevnet({ validators: natives + tabs, rate: 4 }), serveNode()]);
     relays = await startRelays(devnet, [0, 1]);
     seats = await Promise.all(Array.from({ length: tabs }, (_, at) => seat(natives + at)));
   });
@@ -60,21 +62,22 @@ function killed(name) {
   /** What left this page, each vote once: pages pass on votes of others as well, also the native validator's before it. */
   const own = async ({ operator, from }) => (await relays.votesOf(operator)).filter(({ height }) => height > from);
 
-  test("pages take the places of native validators, and the chain needs their votes and gets them", async () => {
+  /** Starts them all, and waits until they vote. */
+  const begin = () =>
+    Promise.all(
+      seats.map(async (seat) => {
+        seat.operator = await startValidator(seat.page, seat.options);
+        await votes(seat.page);
+      }),
+    );
+
+  test("pages take the places of native validators", async () => {
     for (const seat of seats) {
       devnet.kill(seat.node);
       // The native validator may have voted for the next one.
       seat.from = (await devnet.rpc("getblockcount")) + 1;
-      seat.operator = await startValidator(seat.page, seat.options);
-      await votes(seat.page);
     }
-    if (tabs === 1) devnet.kill(natives + 1);
-    const from = await devnet.rpc("getblockcount");
-    await eventually(async () => (await devnet.rpc("getblockcount")) >= from + 10);
-    const heights = [];
-    for (let at = from + 1; at <= from + 10; at += 1) heights.push(at);
-    const commits = (await Promise.all(seats.map(own))).flat().filter(({ phase, block }) => phase === "Commit" && block !== null);
-    for (const height of heights) assert.ok(commits.some((vote) => vote.height === height), `height ${height}`);
+    await begin();
   });
 
   test("what the relays wrote down is all that was signed", async () => {
@@ -91,19 +94,22 @@ function killed(name) {
     const random = chance(`${name}, kills`);
     const count = () => Promise.all(seats.map(async (seat) => (await own(seat)).length));
     const before = await count();
-    const kills = await Promise.all(seats.map((seat) => lives(seat, plan(random), random)));
+    const kills = await Promise.all(seats.map((seat) => lives(seat, plan(random))));
     const signed = (await count()).map((votes, at) => votes - before[at]);
     console.log(`${name}: kills ${JSON.stringify(kills)}, votes between them ${JSON.stringify(signed)}`);
+    for (const { locked } of kills) assert.ok(locked <= worker / 10, "a dead Worker's lock is free");
     for (const votes of signed) assert.ok(votes > worker, "votes left between the kills");
     await relays.check();
   });
 
-  test("after the last kill everything goes on", async () => {
-    const from = await devnet.rpc("getblockcount");
-    for (const { page, options } of seats) await eventually(() => page.evaluate((given) => window.start(given).then(({ code }) => code === undefined), options));
-    for (const { page } of seats) await votes(page);
-    await eventually(async () => (await devnet.rpc("getblockcount")) >= from + 5);
+  test("after the last kill everything goes on: without the pages there is no quorum any more, and with them there is", async () => {
+    devnet.kill(natives - 1);
+    await begin();
     for (const { page } of seats) assert.equal((await statusOf(page)).quarantine, null, "it remembers what it has signed");
+    const from = (await devnet.rpc("getblockcount")) + 1;
+    await eventually(async () => (await devnet.rpc("getblockcount")) >= from + 10);
+    const commits = (await Promise.all(seats.map(own))).flat().filter(({ phase, block }) => phase === "Commit" && block !== null);
+    for (let height = from; height < from + 10; height += 1) assert.ok(commits.some((vote) => vote.height === height), `height ${height}`);
     await relays.check();
   });
 
@@ -114,19 +120,24 @@ function killed(name) {
       const other = random.between(0, at + 1);
       [kinds[at], kinds[other]] = [kinds[other], kinds[at]];
     }
-    return kinds.map((kind) => ({ kind, ms: random.between(...LIFE_MS) }));
+    return kinds.map((kind) => {
+      const speaks = random.between(0, 3) > 0;
+      return { kind, speaks, ms: random.between(...(speaks ? LATE_MS : EARLY_MS)), crashes: name === "chromium" && random.between(0, 2) > 0 };
+    });
   }
 
-  async function lives(seat, plan, random) {
-    const counts = { worker: 0, tab: 0, browser: 0, crash: 0 };
-    for (const { kind, ms } of plan) {
+  async function lives(seat, plan) {
+    const counts = { worker: 0, tab: 0, browser: 0, crash: 0, locked: 0 };
+    for (const { kind, speaks, ms, crashes } of plan) {
       counts[kind] += 1;
       if (kind === "worker") {
-        const { status } = await seat.page.evaluate((options, ms) => window.live(options, ms), seat.options, ms);
+        const { status, code } = await seat.page.evaluate((...given) => window.live(...given), seat.options, ms, speaks);
         assert.equal(status?.quarantine ?? null, null, "it remembers what it has signed");
+        counts.locked += Number(code === "key_in_use");
         continue;
       }
       await seat.page.evaluate((options) => void window.start(options), seat.options);
+      if (speaks) await until(seat.page, () => window.validator?.status.votes_signed > 0);
       await sleep(ms);
       const old = seat.page;
       if (kind === "browser") {
@@ -134,7 +145,6 @@ function killed(name) {
         seat.browser = await launch(name, { profile: seat.profile, hides: true });
         seat.page = await openValidator(seat.browser, server);
       } else {
-        const crashes = name === "chromium" && random.between(0, 2) === 0;
         if (crashes) await old.crash();
         counts.crash += Number(crashes);
         seat.page = await openValidator(seat.browser, server);

@@ -21,20 +21,22 @@ window.start = (options) =>
     ({ code, message }) => ({ code, message }),
   );
 
-// A life of a validator in a document of its own, which ends at once so many milliseconds after its start: the Worker is
-// terminated in the middle of whatever it does. What it said last.
-window.live = async (options, ms) => {
+// A life of a validator in a document of its own, which ends at once so many milliseconds after its start, or after its first
+// vote: the Worker is terminated in the middle of whatever it does. What it said last.
+window.live = async (options, ms, speaks) => {
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const frame = document.createElement("iframe");
   frame.src = location.href;
   document.body.append(frame);
-  while (frame.contentWindow.ready !== true) await new Promise((resolve) => setTimeout(resolve, 5));
-  const begun = performance.now();
+  while (frame.contentWindow.ready !== true) await sleep(5);
   const started = frame.contentWindow.start(options);
-  await new Promise((resolve) => setTimeout(resolve, ms));
+  const status = () => frame.contentWindow.validator?.status ?? null;
+  for (const begun = performance.now(); speaks && !(status()?.votes_signed > 0) && performance.now() - begun < 8_000; ) await sleep(10);
+  await sleep(ms);
   for (const worker of frame.contentWindow.workers) worker.terminate();
   const outcome = await Promise.race([started, null]);
-  const status = frame.contentWindow.validator?.status ?? null;
+  const last = status();
   frame.remove();
-  return { code: outcome?.code ?? null, lived: performance.now() - begun, status };
+  return { code: outcome?.code ?? null, status: last };
 };
 window.ready = true;
