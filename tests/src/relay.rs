@@ -2,7 +2,8 @@
 //!
 //! Pages that validate cannot be dialled, and what they send is sealed. So a page under test has relays for its only peers:
 //! each of its sessions is joined to a session with the node behind, under a key of its own, and frames are passed on as they
-//! are. Every vote that a page sends is on disk here before it goes on, with the operator whose signature it carries.
+//! are. Every vote that a page sends is on disk here before it goes on, with the operator whose signature it carries; and when a page
+//! is shown a proposal is on disk as well, for who measures.
 //!
 //! A relay can be unfair: it keeps one kind of message from passing, either way, or passes all of it late, or shows the past.
 //! Peer records never pass, or pages would leave by other ways.
@@ -12,19 +13,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use serde_json::json;
 use timecoin_core::hash::ChainId;
 use timecoin_core::keys::{PublicKey, verify};
-use timecoin_core::message::Message;
+use timecoin_core::message::{Message, Proposal};
 use timecoin_core::peer::handshake::Role;
 use timecoin_core::spec::ChainSpec;
 use timecoin_core::validators::ValidatorIndex;
-use timecoin_core::vote::{Phase, Vote};
-use timecoin_native::clock;
+use timecoin_core::vote::{Phase, Vote, VoteData};
+use timecoin_native::clock::{self, Stopwatch};
 use timecoin_native::health::Status as Health;
 use timecoin_native::http::{BindError, HttpLimits, P2pState, SpecFile, bind, router, serve};
 use timecoin_native::identity::{IdentityError, new_key};
@@ -89,6 +90,7 @@ struct Book {
     /// Whose index was which, the last time: tried first.
     guesses: BTreeMap<ValidatorIndex, PublicKey>,
     file: File,
+    begun: Stopwatch,
 }
 
 impl Book {
@@ -107,6 +109,7 @@ impl Book {
         let signature: String = vote.signature.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let line = json!({
             "at": clock::now().0,
+            "at_us": self.begun.elapsed_us(),
             "session": session,
             "operator": self.operator(vote).map(|operator| operator.to_string()),
             "height": vote.data.height.0,
@@ -116,6 +119,14 @@ impl Book {
             "valid_view": vote.data.valid_view.map(|view| view.0),
             "signature": signature,
         });
+        self.file.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes down that a proposal is about to be shown to a page.
+    fn show(&mut self, proposal: &Proposal) -> io::Result<()> {
+        let VoteData { height, view, .. } = proposal.vote.data;
+        let line =
+            json!({ "shown": { "height": height.0, "view": view.0 }, "at_us": self.begun.elapsed_us() });
         self.file.write_all(format!("{line}\n").as_bytes())
     }
 }
@@ -149,7 +160,8 @@ pub async fn start(config: Config) -> Result<String, RelayError> {
     tokio::spawn(serve(listener, routes, HttpLimits::default(), None, std::future::pending()));
     let operators = spec.consensus.masternodes.iter().map(|masternode| masternode.operator).collect();
     let file = OpenOptions::new().create(true).append(true).open(votes)?;
-    let book = Mutex::new(Book { chain, operators, guesses: BTreeMap::new(), file });
+    let book =
+        Mutex::new(Book { chain, operators, guesses: BTreeMap::new(), file, begun: Stopwatch::start() });
     tokio::spawn(Arc::new(Relay { spec, node, unfair, book }).run(events));
     Ok(format!("ws://{address}/p2p"))
 }
@@ -206,6 +218,10 @@ impl Relay {
                 },
                 event = events.recv() => match event {
                     Some(NetEvent::Frame { bytes, .. }) if self.passes(&bytes) => {
+                        if let Ok(Message::Proposal(proposal)) = Message::from_frame(&bytes) {
+                            // Who measures notices that a line is missing.
+                            let _ = self.book().show(&proposal);
+                        }
                         page_hears(if self.unfair == Some(Unfair::Past) { past.instead(bytes) } else { bytes });
                     }
                     Some(NetEvent::Frame { .. } | NetEvent::Connected { .. }) => {}
@@ -217,6 +233,10 @@ impl Relay {
         network.shutdown().await;
     }
 
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes down the votes in a page's frame; whether it passes.
     fn page_said(&self, session: u64, frame: &[u8]) -> bool {
         let votes = match Message::from_frame(frame) {
@@ -224,7 +244,7 @@ impl Relay {
             Ok(Message::Proposal(proposal)) => vec![proposal.vote],
             _ => Vec::new(),
         };
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book();
         // A vote that is not written down must not pass.
         votes.iter().all(|vote| book.write(session, vote).is_ok()) && self.passes(frame)
     }

@@ -10,7 +10,7 @@ use std::{env, iter};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::workspace::{Failure, Workspace, run, test_files};
-use crate::{setup, web};
+use crate::{setup, test, web};
 
 /// A package that becomes a module of its own.
 pub(crate) struct Module {
@@ -29,6 +29,9 @@ const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_back
 
 /// The same with the line-JSON tools, and the replay of traces, for tests under Node.
 const TOOLS: Module = Module { features: &["tool", "testing"], ..WEB };
+
+/// The same for the measurements in pages: what ships, and what is measured.
+pub(crate) const MEASURED: &Module = &TOOLS;
 
 /// The full validator.
 pub(crate) const VALIDATOR: Module =
@@ -111,8 +114,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
     let node_module = folder.join(WEB.name() + ".js");
     let trace = workspace.target.join("trace");
-    let record = ["run", "--package", "timecoin-tests", "--bin", "trace", "--"];
-    run(workspace.cargo(record).arg(&trace))?;
+    test::build(workspace)?;
+    let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
+    run(Command::new(recorder).arg(&trace))?;
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");

@@ -27,14 +27,17 @@ export async function startRelay({ spec, node, unfair }) {
   const how = unfair === undefined ? [] : ["--unfair", String(unfair)];
   const running = start(await program(), ["--chain", chain, "--node", node, "--votes", file, ...how]);
   const { url } = await ready(running, ({ output }) => (output.includes("\n") ? JSON.parse(output.split("\n")[0]) : null));
+  const lines = async () => {
+    const text = await readFile(file, "utf8");
+    // The last line is empty, or not whole yet.
+    return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+  };
   return {
     url,
     /** Every vote that pages have sent so far, the same one as often as it was sent. */
-    async votes() {
-      const lines = (await readFile(file, "utf8")).split("\n");
-      // The last line is empty, or not whole yet.
-      return lines.slice(0, -1).map((line) => JSON.parse(line));
-    },
+    votes: async () => (await lines()).filter(({ shown }) => shown === undefined),
+    /** The proposals that pages were shown: `{ shown: { height, view }, at_us }`, by the clock of this relay's votes. */
+    shown: async () => (await lines()).filter(({ shown }) => shown !== undefined),
     async close() {
       await end(running);
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
