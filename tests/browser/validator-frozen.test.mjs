@@ -73,14 +73,14 @@ describe("frozen validators", { skip: BROWSERS.includes("chromium") ? false : "C
     assert.deepEqual(signed.filter((vote) => vote.height < height), [], `the others were at ${height}`);
   });
 
-  test("after ten minutes, in which the others waited for it, it votes in their view and in none of the dead ones", async () => {
+  test("after ten minutes, in which the others waited for its vote, it gives it, and no burst of others", async () => {
     const { height, view, since } = await freeze(10 * MINUTE_MS, () => devnet.kill(2));
     await isBack();
     const signed = await since();
     console.log(`thawed at ${height}/${view}: ${signed.map((vote) => `${vote.height}/${vote.view}/${vote.phase}/${vote.block?.slice(0, 4)}`).join(" ")}`);
-    assert.ok(view > 10, `${view} views without a quorum`);
     assert.ok(signed.some((vote) => vote.height === height && vote.block !== null));
-    // The others' timers go on while the page is thawed.
     assert.deepEqual(signed.filter((vote) => vote.height < height || (vote.height === height && vote.view < view)), [], `the others were at ${height}, view ${view}`);
+    // A view or two may fail until all timers agree again.
+    assert.deepEqual(signed.filter((vote) => vote.height === height && vote.view > view + 3), [], "it waits in each view");
   });
 });

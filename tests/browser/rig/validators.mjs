@@ -57,7 +57,7 @@ export const statusOf = (page) => page.evaluate(() => window.validator.status);
 
 /** Starts to validate in a page; its operator. */
 export async function startValidator(page, options) {
-  const { operator, code, message } = await page.evaluate((given) => window.start(given), options);
+  const { operator, code, message } = await page.evaluate((given) => window.insist(given), options);
   if (operator === undefined) throw new Error(`${code}: ${message}`);
   return operator;
 }
