@@ -11,17 +11,21 @@ import { launch, until } from "../browser/rig/browsers.mjs";
 import { startDevnet } from "../browser/rig/devnet.mjs";
 import { serveNode } from "../browser/rig/node-page.mjs";
 import { startRelay, votesOf } from "../browser/rig/relay.mjs";
-import { openValidator, startValidator, votes } from "../browser/rig/validators.mjs";
+import { openValidator, startValidator, statusOf, votes } from "../browser/rig/validators.mjs";
 import { brotli, dist, median } from "./figures.mjs";
 
 const PAYMENTS = 1_000;
 const TURNS = 31;
 /** So many proposals. */
 const PROPOSALS = 200;
+/** Memory is looked at after so many blocks. */
+const BLOCKS = [500, 2_000];
+/** Payments a second: as many as one native validator in a build for tests makes blocks of. */
+const RATE = 200;
 
 /** The figures: `{ name, what, value, unit, gate, beside }`. */
 export async function validator() {
-  return [...(await sizes()), ...(await block()), ...(await latency())];
+  return [...(await sizes()), ...(await block()), ...(await latency()), ...(await memory())];
 }
 
 /** What a page with the validator loads: its module and all scripts, each as a server sends it. */
@@ -86,4 +90,23 @@ async function latency() {
     { name: "validator_vote_ms", what: `proposal shown to vote heard, median of ${took.length}`, value: median(took), unit: "ms" },
     { name: "validator_vote_p99_ms", what: "the same, 99 of 100", value: sorted[Math.floor(sorted.length * 0.99)], unit: "ms" },
   ];
+}
+
+/** What the browser's page holds after many blocks, each validated and stored as it came. */
+async function memory() {
+  const [devnet, server] = await Promise.all([startDevnet({ validators: 1, rate: RATE }), serveNode()]);
+  const browser = await launch("chromium", { hides: true });
+  const page = await openValidator(browser, server);
+  // A key of nobody: it validates everything, and votes for nothing.
+  await startValidator(page, { spec: devnet.spec, peers: [devnet.peers[0]], operatorKey: "07".repeat(32), unused: true });
+  const held = [];
+  for (const blocks of BLOCKS) {
+    const there = async () => (await statusOf(page)).height ?? 0;
+    while ((await there()) < blocks) await sleep(500);
+    held.push(await browser.memory());
+  }
+  await browser.close();
+  await server.close();
+  await devnet.close();
+  return BLOCKS.map((blocks, at) => ({ name: `validator_memory_${blocks}_bytes`, what: `memory of the page after ${blocks} blocks`, value: held[at], unit: "bytes" }));
 }

@@ -40,7 +40,7 @@ window.live = async (options, ms, speaks) => {
   while (frame.contentWindow.ready !== true) await sleep(5);
   void frame.contentWindow.insist(options);
   const status = () => frame.contentWindow.validator?.status ?? null;
-  for (const begun = performance.now(); speaks && !(status()?.votes_signed > 0) && performance.now() - begun < 8_000; ) await sleep(10);
+  for (const begun = performance.now(); speaks && !(status()?.votes_signed > 0) && performance.now() - begun < 30_000; ) await sleep(10);
   await sleep(ms);
   for (const worker of frame.contentWindow.workers) worker.terminate();
   const last = status();

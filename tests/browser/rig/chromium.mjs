@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { chromium } from "./packages.mjs";
-import { end, kill, ready, start } from "./processes.mjs";
+import { end, kill, memory, ready, start } from "./processes.mjs";
 
 const PROGRAM = "/usr/bin/chromium";
 const SWITCHES = [
@@ -28,7 +28,7 @@ const KEPT = [
  * browser can be killed. */
 export async function launchChromium({ profile, hides = false } = {}) {
   const folder = profile ?? (await mkdtemp(join(tmpdir(), "timecoin-chromium-")));
-  const { context, finish, kill } = await (hides ? attach(folder) : begin(folder));
+  const { context, finish, kill, memory } = await (hides ? attach(folder) : begin(folder));
   // A browser starts with one empty tab: the first page takes it.
   const waiting = context.pages();
   let debugging;
@@ -53,6 +53,8 @@ export async function launchChromium({ profile, hides = false } = {}) {
     },
     /** Ends all its processes without a word. The profile stays. */
     kill,
+    /** Bytes of memory that its pages hold, with their Workers. */
+    memory,
     async close() {
       await finish();
       if (profile === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -82,7 +84,7 @@ async function attach(folder) {
       await browser.close();
       await end(running);
     };
-    return { context: browser.contexts()[0], finish, kill: () => kill(running) };
+    return { context: browser.contexts()[0], finish, kill: () => kill(running), memory: () => memory(running, "--type=renderer") };
   } catch (error) {
     await end(running);
     throw error;
