@@ -8,6 +8,8 @@ pub mod epochs;
 pub mod ledger;
 pub mod light;
 mod rng;
+pub mod sample;
+pub mod trace;
 
 pub use rng::Rng;
 

@@ -5,6 +5,7 @@ import { stat } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { inEachBrowser, launch, shot, until } from "./rig/browsers.mjs";
+import { consistent } from "./rig/relay.mjs";
 import { PAGES, serve } from "./rig/server.mjs";
 
 const ENGINES = { chromium: /Chrome\//, firefox: /Gecko\/.*Firefox\//, webkit: /AppleWebKit\/.*(?<!Chrome.*)Safari\// };
@@ -65,4 +66,14 @@ inEachBrowser((name) => {
     assert.equal(await page.evaluate(() => window.intruder), undefined);
     await page.close();
   });
+});
+
+test("a vote that contradicts another one is found among those that relays wrote down", () => {
+  const vote = { operator: "a", height: 7, view: 0, phase: "Prepare", block: "b", valid_view: null, signature: "s" };
+  const others = [{ ...vote, operator: "c" }, { ...vote, height: 8 }, { ...vote, view: 1 }, { ...vote, phase: "Commit" }];
+  assert.equal(consistent([vote, ...others, vote]).length, 5, "the same vote again is the same vote");
+  for (const change of [{ block: null }, { valid_view: 0 }, { signature: "t" }]) {
+    assert.throws(() => consistent([vote, ...others, { ...vote, ...change }]), /signed twice/);
+  }
+  assert.throws(() => consistent([{ ...vote, operator: null }]), /no operator/);
 });

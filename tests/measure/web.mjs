@@ -3,9 +3,10 @@
 
 import { passes, shown } from "./figures.mjs";
 import { node } from "./node.mjs";
+import { validator } from "./validator.mjs";
 import { verifier } from "./verifier.mjs";
 
-const figures = [...(await verifier()), ...(await node())];
+const figures = [...(await verifier()), ...(await node()), ...(await validator())];
 if (process.argv.includes("--json")) {
   console.log(JSON.stringify(Object.fromEntries(figures.map(({ name, value }) => [name, value]))));
 } else {

@@ -1,6 +1,7 @@
-//! What tests of the whole need: the simulator, a peer that lies, and the measurements.
+//! What tests of the whole need: the simulator, a peer that lies, a relay that writes votes down, and the measurements.
 
 pub mod bench;
 pub mod liar;
+pub mod relay;
 pub mod session;
 pub mod sim;

@@ -2,6 +2,9 @@
 
 use std::panic;
 
+use timecoin_core::codec::decode;
+use timecoin_core::testing::sample::Sample;
+use timecoin_core::testing::trace::{Trace, replay};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -18,4 +21,33 @@ pub fn report_panics() {
 #[wasm_bindgen(js_name = panicNow)]
 pub fn panic_now() {
     panic!("a test wants it");
+}
+
+/// Replays a trace of a simulated node: a line with the height and the hash of each step.
+///
+/// # Errors
+/// A text, where it is no trace, or the node stops.
+#[wasm_bindgen(js_name = replayTrace)]
+pub async fn replay_trace(bytes: Vec<u8>) -> Result<String, JsValue> {
+    let trace: Trace = decode(&bytes).map_err(|error| JsValue::from_str(&error.to_string()))?;
+    let stands = replay(trace).await.map_err(|error| JsValue::from_str(&error.to_string()))?;
+    Ok(stands.iter().map(|stand| format!("{} {}\n", stand.height, stand.hash)).collect())
+}
+
+/// A block of payments, to be validated by whoever measures how long it takes.
+#[wasm_bindgen]
+pub struct BlockSample(Sample);
+
+#[wasm_bindgen]
+impl BlockSample {
+    /// A block of so many payments.
+    #[wasm_bindgen(constructor)]
+    pub fn new(payments: u32) -> BlockSample {
+        BlockSample(Sample::new(payments.into()))
+    }
+
+    /// Validates it.
+    pub fn validate(&self) {
+        self.0.validate();
+    }
 }

@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::SystemTime;
 
 use wasm_bindgen_cli_support::Bindgen;
@@ -30,28 +32,51 @@ const PROGRAMS: &[Program] = &[
     Program { name: "dbus-run-session", package: "dbus", extent: Extent::Full },
 ];
 
+/// What the names of files begin with whose tests wait for minutes and work for seconds: they run beside the others.
+const WAITING: &str = "validator-";
+/// The one among them that waits for eleven minutes.
+const LONGEST: &str = "validator-frozen.test.mjs";
+
 /// Runs every test under `tests/browser/`: in Chromium alone, or in all three browsers.
 pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
     set_up(workspace, extent)?;
     let module = build(workspace)?;
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
-    let mut node = Command::new("node");
-    node.args(["--test", "--test-concurrency=1", "--test-timeout=900000", "--test-reporter=spec"])
-        .args(files);
-    node.current_dir(&workspace.root).env("TIMECOIN_MODULE", module);
-    with_programs(workspace, &mut node)?;
-    node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+    let waits =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WAITING));
+    let (mut waiting, working): (Vec<_>, Vec<_>) = files.into_iter().partition(waits);
     if extent == Extent::Fast {
-        node.env("TIMECOIN_BROWSERS", "chromium");
+        waiting.retain(|file| !file.ends_with(LONGEST));
     }
-    run(&mut node)
+    let node = |files: Vec<PathBuf>, concurrency: &str| {
+        let mut node = Command::new("node");
+        node.args(["--test", concurrency, "--test-timeout=900000", "--test-reporter=spec"]).args(files);
+        node.current_dir(&workspace.root).env("TIMECOIN_MODULE", &module);
+        with_programs(workspace, &mut node)?;
+        node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+        if extent == Extent::Fast {
+            node.env("TIMECOIN_BROWSERS", "chromium");
+        }
+        Ok(node)
+    };
+    // The others run in turn while the longest waits.
+    let mut waiting = node(waiting, "--test-concurrency=2")?;
+    let mut working = node(working, "--test-concurrency=1")?;
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&mut waiting));
+        let worked = run(&mut working);
+        let waited = waiting.join().unwrap_or_else(|panic| resume_unwind(panic));
+        worked.and(waited)
+    })
 }
 
 /// Builds the programs that pages talk to, and says where they are.
 pub(crate) fn with_programs(workspace: &Workspace, node: &mut Command) -> Result<(), Failure> {
     test::build(workspace)?;
-    for (variable, program) in [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar")] {
+    for (variable, program) in
+        [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar"), ("TIMECOIN_RELAY", "relay")]
+    {
         let program = workspace.target.join("debug").join(program);
         node.env(variable, program.with_extension(std::env::consts::EXE_EXTENSION));
     }

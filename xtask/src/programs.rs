@@ -37,6 +37,7 @@ fn start(workspace: &Workspace, package: &str, name: &str, arguments: &[OsString
     become_program(Command::new(program).args(arguments))
 }
 
-fn build(workspace: &Workspace, package: &str, name: &str) -> Result<(), Failure> {
+/// Builds a program as it is measured.
+pub(crate) fn build(workspace: &Workspace, package: &str, name: &str) -> Result<(), Failure> {
     run(&mut workspace.cargo(["build", "--release", "--package", package, "--bin", name]))
 }

@@ -10,7 +10,7 @@ use std::{env, iter};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::workspace::{Failure, Workspace, run, test_files};
-use crate::{setup, web};
+use crate::{setup, test, web};
 
 /// A package that becomes a module of its own.
 pub(crate) struct Module {
@@ -27,8 +27,11 @@ pub(crate) const WEB: Module =
 /// The smaller of SHA-2's two forms.
 const COMPACT: &[&str] = &["--cfg", "sha2_backend=\"soft\"", "--cfg", "sha2_backend_soft=\"compact\""];
 
-/// The same with the line-JSON tools, for tests under Node.
-const TOOLS: Module = Module { features: &["tool"], ..WEB };
+/// The same with the line-JSON tools, and the replay of traces, for tests under Node.
+const TOOLS: Module = Module { features: &["tool", "testing"], ..WEB };
+
+/// The same for the measurements in pages: what ships, and what is measured.
+pub(crate) const MEASURED: &Module = &TOOLS;
 
 /// The full validator.
 pub(crate) const VALIDATOR: Module =
@@ -110,6 +113,10 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
     TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
     let node_module = folder.join(WEB.name() + ".js");
+    let trace = workspace.target.join("trace");
+    test::build(workspace)?;
+    let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
+    run(Command::new(recorder).arg(&trace))?;
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");
@@ -117,5 +124,6 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
         .args(["--test", "--test-reporter=spec"])
         .args(files)
         .current_dir(&workspace.root)
-        .env("TIMECOIN_WASM", node_module))
+        .env("TIMECOIN_WASM", node_module)
+        .env("TIMECOIN_TRACE", trace))
 }

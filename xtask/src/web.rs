@@ -7,6 +7,7 @@
 //! those who use it understand. `wasm-opt` is not used: measured on the verifier, none of `-Os`, `-Oz` and `-O2 -Oz`
 //! made the compressed payload smaller.
 
+use std::env::consts::EXE_EXTENSION;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -16,8 +17,9 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use crate::browsers::{self, node_modules};
+use crate::programs;
 use crate::setup;
-use crate::wasm::{Host, Module, VALIDATOR, VERIFIER, WEB};
+use crate::wasm::{Host, MEASURED, Module, VALIDATOR, VERIFIER, WEB};
 use crate::workspace::{Failure, Workspace, run, test_files};
 
 /// The modules of the package, by the name of their facts in `build.ts`.
@@ -84,9 +86,17 @@ pub(crate) fn test_bundlers(workspace: &Workspace) -> Result<(), Failure> {
 /// What the package costs a page, beside the gates.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     package(workspace)?;
+    let measured = workspace.target.join("wasm-bindgen").join("measured");
+    MEASURED.bind(&MEASURED.compile(workspace)?, Host::Web, &measured)?;
+    programs::build(workspace, "timecoin-tests", "sample")?;
     let script = workspace.root.join("tests").join("measure").join("web.mjs");
     let mut node = Command::new("node");
     node.arg(script).args(arguments).current_dir(&workspace.root);
+    node.env("TIMECOIN_MEASURED", measured);
+    node.env(
+        "TIMECOIN_SAMPLE",
+        workspace.target.join("release").join("sample").with_extension(EXE_EXTENSION),
+    );
     browsers::with_programs(workspace, &mut node)?;
     run(&mut node)
 }

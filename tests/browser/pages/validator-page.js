@@ -20,4 +20,31 @@ window.start = (options) =>
     },
     ({ code, message }) => ({ code, message }),
   );
+
+// The same, again as long as a Worker that was ended holds the lock of the key.
+window.insist = async (options) => {
+  for (const begun = performance.now(); ; ) {
+    const outcome = await window.start(options);
+    if (outcome.code !== "key_in_use" || performance.now() - begun > 30_000) return outcome;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+
+// A life of a validator in a document of its own, which ends at once so many milliseconds after its start, or after its first
+// vote: the Worker is terminated in the middle of whatever it does. What it said last.
+window.live = async (options, ms, speaks) => {
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const frame = document.createElement("iframe");
+  frame.src = location.href;
+  document.body.append(frame);
+  while (frame.contentWindow.ready !== true) await sleep(5);
+  void frame.contentWindow.insist(options);
+  const status = () => frame.contentWindow.validator?.status ?? null;
+  for (const begun = performance.now(); speaks && !(status()?.votes_signed > 0) && performance.now() - begun < 30_000; ) await sleep(10);
+  await sleep(ms);
+  for (const worker of frame.contentWindow.workers) worker.terminate();
+  const last = status();
+  frame.remove();
+  return last;
+};
 window.ready = true;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { chromium } from "./packages.mjs";
-import { end, ready, start } from "./processes.mjs";
+import { end, kill, memory, ready, start } from "./processes.mjs";
 
 const PROGRAM = "/usr/bin/chromium";
 const SWITCHES = [
@@ -24,10 +24,11 @@ const KEPT = [
   "--disable-renderer-backgrounding",
 ];
 
-/** Starts Chromium; with `profile`, on a folder that outlives it. With `hides`, one tab hides the others, as with people. */
+/** Starts Chromium; with `profile`, on a folder that outlives it. With `hides`, one tab hides the others, as with people, and the
+ * browser can be killed. */
 export async function launchChromium({ profile, hides = false } = {}) {
   const folder = profile ?? (await mkdtemp(join(tmpdir(), "timecoin-chromium-")));
-  const { context, finish } = await (hides ? attach(folder) : begin(folder));
+  const { context, finish, kill, memory } = await (hides ? attach(folder) : begin(folder));
   // A browser starts with one empty tab: the first page takes it.
   const waiting = context.pages();
   let debugging;
@@ -44,6 +45,16 @@ export async function launchChromium({ profile, hides = false } = {}) {
       debugging ??= await context.newCDPSession(context.pages()[0]);
       await debugging.send("Storage.overrideQuotaForOrigin", quotaSize === null ? { origin } : { origin, quotaSize });
     },
+    /** Deletes what an origin has stored, as the browser's settings do. */
+    async clearSite(origin) {
+      const session = await context.newCDPSession(context.pages()[0]);
+      await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "all" });
+      await session.detach();
+    },
+    /** Ends all its processes without a word. The profile stays. */
+    kill,
+    /** Bytes of memory that its pages hold, with their Workers. */
+    memory,
     async close() {
       await finish();
       if (profile === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -73,7 +84,7 @@ async function attach(folder) {
       await browser.close();
       await end(running);
     };
-    return { context: browser.contexts()[0], finish };
+    return { context: browser.contexts()[0], finish, kill: () => kill(running), memory: () => memory(running, "--type=renderer") };
   } catch (error) {
     await end(running);
     throw error;
@@ -96,6 +107,14 @@ function page(tab) {
     async lifecycle(state) {
       debugging ??= await tab.context().newCDPSession(tab);
       await debugging.send("Page.setWebLifecycleState", { state });
+    },
+    /** Its process crashes, with all its Workers. */
+    async crash() {
+      const session = await tab.context().newCDPSession(tab);
+      // Nobody is left to answer.
+      const crashed = new Promise((resolve) => tab.once("crash", resolve));
+      session.send("Page.crash").catch(() => {});
+      await crashed;
     },
     /** What the browser says of the network, to the page and its Workers. */
     online: (is) => tab.context().setOffline(!is),

@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { end, ready, start } from "./processes.mjs";
+import { end, kill, ready, start } from "./processes.mjs";
 
 const PROGRAM = "/usr/bin/firefox-esr";
 const PREFERENCES = {
@@ -35,7 +35,8 @@ export async function startFirefox(profile) {
   };
   try {
     const port = await ready(browser, () => readFile(told, "utf8").then((text) => Number(text) || null, () => null));
-    return await drive(await open(port), finish);
+    const driver = await drive(await open(port), finish);
+    return { ...driver, kill: () => kill(browser) };
   } catch (error) {
     await finish();
     throw error;

@@ -1,6 +1,7 @@
 // Processes the rig starts: each in a group of its own, so that a browser goes with its driver, and nothing else does.
 
 import { spawn } from "node:child_process";
+import { readFile, readdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -46,6 +47,28 @@ export async function end(running) {
   while (lives(running.group) && Date.now() - begun < END_MS) await sleep(20);
   signal(running.group, "SIGKILL");
   groups.delete(running.group);
+}
+
+/** Kills a program and whatever it started, as a crash or a machine that ran out of memory does. */
+export async function kill(running) {
+  if (!groups.has(running.group)) return;
+  signal(running.group, "SIGKILL");
+  while (lives(running.group)) await sleep(5);
+  groups.delete(running.group);
+}
+
+/** Bytes of memory that those of a program's processes hold that were started with this switch. */
+export async function memory(running, parameter) {
+  const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const sizes = ids.map(async (id) => {
+    // Processes end at any time.
+    const read = (file) => readFile(`/proc/${id}/${file}`, "utf8").catch(() => "");
+    const [stat, command, pages] = await Promise.all([read("stat"), read("cmdline"), read("statm")]);
+    // After the name, which may have spaces: state, parent, group.
+    const group = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]);
+    return group === running.group && command.includes(parameter) ? Number(pages.split(" ")[1]) * 4096 : 0;
+  });
+  return (await Promise.all(sizes)).reduce((one, other) => one + other, 0);
 }
 
 /** A port of the loopback interface that was free a moment ago, for programs that cannot choose one themselves. */

@@ -91,6 +91,8 @@ async function session(name, driver, hides = false) {
         await driver.get(url);
         return page(driver, handle, inTurn, leave);
       }),
+    /** Ends all its processes without a word; Firefox alone. */
+    kill: driver.kill,
     close: () => driver.quit(),
   };
 }

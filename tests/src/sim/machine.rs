@@ -18,6 +18,7 @@ use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::rows::{ReadSet, Table};
 use timecoin_core::schema::{HeaderRow, height_key};
 use timecoin_core::store::{MemoryError, MemoryStore, Store};
+use timecoin_core::testing::trace::{Arrival, Recorded, Trace};
 use timecoin_core::time::Time;
 use timecoin_core::vote::Height;
 
@@ -69,6 +70,10 @@ pub(super) struct Machine {
     context: Option<Arc<PlanContext>>,
     clock: Time,
     born: bool,
+    /// What reaches it in its first life, where somebody wants to know.
+    pub(super) trace: Option<Trace>,
+    /// The newest final height when it was switched off for the first time.
+    pub(super) first_life_ended: Option<Height>,
 }
 
 impl Machine {
@@ -96,7 +101,16 @@ impl Machine {
             context: None,
             clock: Time(0),
             born: true,
+            trace: None,
+            first_life_ended: None,
         }
+    }
+
+    /// From now on what reaches it is written down, until it is switched off.
+    pub(super) fn record(&mut self) {
+        let spec = self.chain.spec.to_json();
+        let operator = *self.operator.seed();
+        self.trace = Some(Trace { spec, operator, begun: Time(0), arrivals: Vec::new() });
     }
 
     /// Its clock: off by the skew, and never going back.
@@ -120,6 +134,9 @@ impl Machine {
             discovery: None,
         };
         let clock = self.clock(now);
+        if let Some(trace) = self.trace.as_mut().filter(|_| self.born) {
+            trace.begun = clock;
+        }
         let restored = restore(config, &self.store, core::mem::take(&mut self.born), clock);
         let (node, effects) = ready(restored).map_err(stop)?;
         self.context = Some(node.context().clone());
@@ -131,6 +148,7 @@ impl Machine {
     /// The power fails: of the commits since the last sync, the first `kept` survive.
     pub(super) fn crash(&mut self, kept: usize) {
         self.signed = self.signed_at();
+        self.first_life_ended = self.first_life_ended.or(self.height());
         self.store.crash(kept);
         self.node = None;
         self.gate = Gate::default();
@@ -145,6 +163,10 @@ impl Machine {
     pub(super) fn plan(&mut self, events: Vec<Event>, now: u64) -> Result<(Vec<Job>, Vec<Effect>), Stop> {
         let (clock, mut effects) = (self.clock(now), Vec::new());
         let Some(context) = &self.context else { return Ok((Vec::new(), effects)) };
+        if let Some(trace) = self.trace.as_mut().filter(|_| self.first_life_ended.is_none()) {
+            let events = events.iter().filter_map(Recorded::of).collect();
+            trace.arrivals.push(Arrival { at: clock, events });
+        }
         let gate = &mut self.gate;
         let admitted = events.into_iter().filter_map(|event| gate.admit(event, clock, &mut effects));
         let jobs: Result<Vec<_>, _> = admitted.map(|event| plan(context, event)).collect();

@@ -39,6 +39,8 @@ pub use failure::Failure;
 pub use report::{Outcome, Summary};
 
 use timecoin_core::hash::Hash;
+use timecoin_core::testing::trace::Trace;
+use timecoin_core::vote::Height;
 use world::{Stage, World};
 
 /// Who has sessions with whom.
@@ -138,6 +140,17 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
             failure,
         },
     }
+}
+
+/// What reaches a machine of a seed in its first life, as long as the run lasts; and the height at which that life ended.
+/// `None` where the run fails.
+#[must_use]
+pub fn record(seed: u64, options: &Options, machine: usize) -> Option<(Trace, Height)> {
+    let mut world = World::new(seed, options);
+    world.machines.get_mut(machine)?.record();
+    play(&mut world, options).ok()?;
+    let there = world.machines.get_mut(machine)?;
+    Some((there.trace.take()?, there.first_life_ended.or(there.height())?))
 }
 
 fn play(world: &mut World, options: &Options) -> Result<(), Failure> {

@@ -1,0 +1,112 @@
+// What a full validator costs a page: its files, a block of 1,000 payments against the same natively, and how long a proposal takes to
+// become a vote.
+
+import { execFile } from "node:child_process";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { launch, until } from "../browser/rig/browsers.mjs";
+import { startDevnet } from "../browser/rig/devnet.mjs";
+import { serveNode } from "../browser/rig/node-page.mjs";
+import { startRelay, votesOf } from "../browser/rig/relay.mjs";
+import { openValidator, startValidator, statusOf, votes } from "../browser/rig/validators.mjs";
+import { brotli, dist, median } from "./figures.mjs";
+
+const PAYMENTS = 1_000;
+const TURNS = 31;
+/** So many proposals. */
+const PROPOSALS = 200;
+/** Memory is looked at after so many blocks. */
+const BLOCKS = [500, 2_000];
+/** Payments a second: as many as one native validator in a build for tests makes blocks of. */
+const RATE = 200;
+
+/** The figures: `{ name, what, value, unit, gate, beside }`. */
+export async function validator() {
+  return [...(await sizes()), ...(await block()), ...(await latency()), ...(await memory())];
+}
+
+/** What a page with the validator loads: its module and all scripts, each as a server sends it. */
+async function sizes() {
+  const names = await readdir(dist, { recursive: true });
+  const scripts = /^(validator|validator-worker|error|probe|stream|supervisor|ending|words|generated\/timecoin_validator)\.js$/;
+  const loaded = names.filter((name) => name === "timecoin_validator_bg.wasm" || scripts.test(name));
+  const files = await Promise.all(loaded.map((name) => readFile(join(dist, name))));
+  const total = files.map(brotli).reduce((one, other) => one + other, 0);
+  const wasm = files.find((bytes) => bytes.subarray(0, 4).toString("latin1") === "\0asm");
+  return [
+    { name: "validator_brotli_bytes", what: "validator, module and scripts, brotli", value: total, unit: "bytes", gate: 900_000, beside: "" },
+    { name: "validator_wasm_bytes", what: "validator, module, raw", value: wasm.length, unit: "bytes", gate: 8_000_000, beside: "" },
+  ];
+}
+
+/** The same block validated in a Worker and natively, one after the other. */
+async function block() {
+  const native = Number((await promisify(execFile)(process.env.TIMECOIN_SAMPLE)).stdout);
+  const server = await serveNode({ "/measured/": process.env.TIMECOIN_MEASURED });
+  const browser = await launch("chromium");
+  const page = await browser.open(`${server.url}/blank.html`);
+  await page.evaluate(
+    (given) => {
+      const worker = new Worker("/block-worker.js", { type: "module" });
+      worker.onmessage = ({ data }) => (data === "ready" ? worker.postMessage(given) : (window.took = data));
+      worker.onerror = ({ message }) => (window.took = message);
+    },
+    { payments: PAYMENTS, turns: TURNS },
+  );
+  const took = await until(page, () => window.took);
+  await browser.close();
+  await server.close();
+  if (typeof took !== "number") throw new Error(took);
+  return [
+    { name: "validator_block_ms", what: `a block of ${PAYMENTS} payments, validated in a tab`, value: took, unit: "ms" },
+    { name: "validator_block_native_ms", what: "the same natively, one thread", value: native, unit: "ms" },
+    { name: "validator_block_ratio", what: "the tab against native", value: took / native, unit: "times" },
+  ];
+}
+
+/** From a proposal that leaves a relay for the tab to the tab's Prepare for it that arrives there, with the write to disk between. */
+async function latency() {
+  const [devnet, server] = await Promise.all([startDevnet({ validators: 4, rate: 4 }), serveNode()]);
+  const relay = await startRelay({ spec: devnet.spec, node: devnet.peers[0] });
+  const browser = await launch("chromium");
+  const page = await openValidator(browser, server);
+  devnet.kill(3);
+  const operator = await startValidator(page, { spec: devnet.spec, peers: [relay.url], operatorKey: await devnet.operatorKey(3) });
+  await votes(page);
+  const from = await devnet.rpc("getblockcount");
+  while ((await devnet.rpc("getblockcount")) < from + PROPOSALS) await sleep(500);
+  const shown = new Map((await relay.shown()).map(({ shown: { height, view }, at_us }) => [`${height} ${view}`, at_us]));
+  const own = (await votesOf(operator, [relay])).filter(({ height, phase, block }) => height > from && phase === "Prepare" && block !== null);
+  const took = own.flatMap(({ height, view, at_us }) => (shown.has(`${height} ${view}`) ? [(at_us - shown.get(`${height} ${view}`)) / 1_000] : []));
+  await browser.close();
+  await relay.close();
+  await server.close();
+  await devnet.close();
+  const sorted = took.toSorted((a, b) => a - b);
+  return [
+    { name: "validator_vote_ms", what: `proposal shown to vote heard, median of ${took.length}`, value: median(took), unit: "ms" },
+    { name: "validator_vote_p99_ms", what: "the same, 99 of 100", value: sorted[Math.floor(sorted.length * 0.99)], unit: "ms" },
+  ];
+}
+
+/** What the browser's page holds after many blocks, each validated and stored as it came. */
+async function memory() {
+  const [devnet, server] = await Promise.all([startDevnet({ validators: 1, rate: RATE }), serveNode()]);
+  const browser = await launch("chromium", { hides: true });
+  const page = await openValidator(browser, server);
+  // A key of nobody: it validates everything, and votes for nothing.
+  await startValidator(page, { spec: devnet.spec, peers: [devnet.peers[0]], operatorKey: "07".repeat(32), unused: true });
+  const held = [];
+  for (const blocks of BLOCKS) {
+    const there = async () => (await statusOf(page)).height ?? 0;
+    while ((await there()) < blocks) await sleep(500);
+    held.push(await browser.memory());
+  }
+  await browser.close();
+  await server.close();
+  await devnet.close();
+  return BLOCKS.map((blocks, at) => ({ name: `validator_memory_${blocks}_bytes`, what: `memory of the page after ${blocks} blocks`, value: held[at], unit: "bytes" }));
+}
