@@ -89,8 +89,9 @@ describe("validators and their memory", { skip: BROWSERS.includes("chromium") ? 
     const { page } = await begin("other");
     await follow(page);
     await sleep(LISTEN_MS);
-    const { height, quarantine, votes_signed } = await statusOf(page);
+    const { height, quarantine, votes_signed, elsewhere } = await statusOf(page);
     assert.equal(votes_signed, 0);
+    assert.ok(elsewhere !== null && elsewhere <= height + 1, `and says so: ${elsewhere}`);
     assert.ok(quarantine !== null && height > quarantine.until + 5, `silent for good, not for a while: ${height} ${JSON.stringify(quarantine)}`);
     await finish("other");
     assert.ok((await statusOf(running.page)).votes_signed > before, "the first goes on");

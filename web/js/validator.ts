@@ -56,6 +56,8 @@ export interface ValidatorStatus {
   total_weight: string;
   /** While it must not sign, and up to which height. `listening`: that height is still being learned. */
   quarantine: { reason: 'memory_missing' | 'rolled_back'; until: number; listening: boolean } | null;
+  /** The height of a vote by this key that was signed elsewhere: nothing is signed here any more. */
+  elsewhere: number | null;
   /** Votes signed by this Worker. */
   votes_signed: number;
   last_vote_at: number | null;
@@ -135,6 +137,7 @@ const STARTING: ValidatorStatus = {
   weight: '0',
   total_weight: '0',
   quarantine: null,
+  elsewhere: null,
   votes_signed: 0,
   last_vote_at: null,
   certified: 0,

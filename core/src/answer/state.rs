@@ -108,7 +108,8 @@ pub struct StateTip {
 }
 
 impl Wire for StateTip {
-    const SIZE_MAX: usize = Header::SIZE_MAX + Accounting::SIZE_MAX + Registry::SIZE_MAX + Frontier::SIZE_MAX + 64;
+    const SIZE_MAX: usize =
+        Header::SIZE_MAX + Accounting::SIZE_MAX + Registry::SIZE_MAX + Frontier::SIZE_MAX + 64;
 }
 
 impl StateTip {

@@ -177,6 +177,12 @@ impl Signer {
         self.public
     }
 
+    /// Where a vote of this key was heard that is not this signer's: it never signs again.
+    #[must_use]
+    pub const fn elsewhere(&self) -> Option<Position> {
+        self.elsewhere
+    }
+
     /// What the store must hold before the last record is sent.
     #[must_use]
     pub fn memory(&self) -> SignerMemory {

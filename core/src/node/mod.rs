@@ -173,6 +173,12 @@ impl Node {
         self.quarantine
     }
 
+    /// The height of a vote by this node's key that another process signed: this one signs nothing any more.
+    #[must_use]
+    pub fn signed_elsewhere(&self) -> Option<Height> {
+        Some(self.signer.as_ref()?.elsewhere()?.height)
+    }
+
     /// The newest height at which this node's key has signed, as far as it knows.
     #[must_use]
     pub fn signed_at(&self) -> Option<Height> {

@@ -143,7 +143,11 @@ impl Node {
             let value = stored.validators.get(&hash.0[..]).map(|value| &value[..]);
             row(Table::Validators, "set", value).map(Arc::new)
         };
-        let fill = stored.meta.get(meta::FILL).map(|value| row::<Fill>(Table::Meta, "fill", Some(value))).transpose()?;
+        let fill = stored
+            .meta
+            .get(meta::FILL)
+            .map(|value| row::<Fill>(Table::Meta, "fill", Some(value)))
+            .transpose()?;
         let bands = stored.bands.iter().filter_map(|(key, row)| Some((PageKey::from_bytes(key)?, &row[..])));
         let state = ChainState {
             id: tip.header.id(),

@@ -60,7 +60,8 @@ async fn spread(folder: &Path, url: &str, count: u64) -> Result<u64, Failure> {
     let lock = Lock::Key(key.public_key());
     let api = Api::new(Client::connect(url, None).await?);
     let coins = api.unspent(chain.spec.consensus.network, &lock.owner()).await?;
-    let mut coins = coins.into_iter().map(|(outpoint, output)| Spendable { outpoint, output, lock: lock.clone() });
+    let mut coins =
+        coins.into_iter().map(|(outpoint, output)| Spendable { outpoint, output, lock: lock.clone() });
     let limits = chain.spec.consensus.rules(Height(0)).transaction_limits();
     let each = (limits.size_max.saturating_sub(HEAD_BYTES) / OUTPUT_BYTES) as u64;
     let (mut made, mut height) = (0, 0);
@@ -71,10 +72,10 @@ async fn spread(folder: &Path, url: &str, count: u64) -> Result<u64, Failure> {
             let until = count.min(made + each);
             let expires_at = clock::now().plus(EXPIRES_AFTER_MS);
             let amount = limits.output_min.max(Amount(1));
-            let builder = (made..until).fold(
-                TransactionBuilder::new(chain.id, limits, expires_at),
-                |builder, number| builder.pay(owner(number), amount),
-            );
+            let builder = (made..until)
+                .fold(TransactionBuilder::new(chain.id, limits, expires_at), |builder, number| {
+                    builder.pay(owner(number), amount)
+                });
             let signed: SignedTransaction =
                 builder.fund(&[coin], lock.owner())?.sign(core::slice::from_ref(&key))?;
             waiting.push(api.submit(&signed).await?);

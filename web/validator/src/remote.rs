@@ -67,13 +67,7 @@ impl Remote {
         let peers = Peers(Rc::clone(&network));
         let opened = LightClient::open(Arc::clone(chain), policy, tip, peers, MemoryStore::default()).await;
         let client = opened.map_err(JoinFailure::Client)?;
-        Ok(Rc::new(Self {
-            network,
-            client,
-            inputs,
-            proving: RefCell::default(),
-            asked: Cell::default(),
-        }))
+        Ok(Rc::new(Self { network, client, inputs, proving: RefCell::default(), asked: Cell::default() }))
     }
 
     /// Ends all sessions.

@@ -33,6 +33,8 @@ pub(crate) struct Status {
     weight: String,
     total_weight: String,
     quarantine: Option<Silence>,
+    /// The height of a vote by this key that another process signed: nothing is signed here any more.
+    elsewhere: Option<Height>,
     /// Votes signed by this Worker.
     pub(crate) votes_signed: u64,
     pub(crate) last_vote_at: Option<Time>,
@@ -163,6 +165,7 @@ impl Status {
         self.weight = own.map_or(0, |own| own.weight).to_string();
         self.total_weight = set.total().to_string();
         self.quarantine = node.quarantine().map(Silence::from);
+        self.elsewhere = node.signed_elsewhere();
         self.pending = node.mempool().len();
         self.filled = node.fill().filter(|fill| !fill.is_done()).map(Fill::percent);
         let spec = &node.context().chain.spec.consensus;

@@ -54,8 +54,10 @@ impl<S: Source, D: Store> LightClient<S, D> {
                 _ => return Err(Fault::other_answer()),
             };
             let found = wanted.iter().zip(rows).filter_map(|(wanted, row)| Some((wanted, row?)));
-            let found: BTreeMap<_, _> =
-                found.filter(|(wanted, row)| wanted.is(row)).map(|(wanted, row)| (*wanted.key(), row)).collect();
+            let found: BTreeMap<_, _> = found
+                .filter(|(wanted, row)| wanted.is(row))
+                .map(|(wanted, row)| (*wanted.key(), row))
+                .collect();
             // Of a peer whose state is another one: proves nothing.
             if found.is_empty() { Err(Fault::Nothing(Nothing::Moving)) } else { Ok(found) }
         })

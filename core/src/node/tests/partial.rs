@@ -104,7 +104,8 @@ fn client(chain: Arc<Chain>, others: Others<'_>) -> LightClient<Others<'_>, Memo
 
 /// A chain of many coins, of which the last of four validators knows nothing yet.
 fn world() -> World {
-    let coins = (0..700u64).map(|at| Output { amount: Amount(5_000_000 + at), owner: owner((at % 50) as u8) });
+    let coins =
+        (0..700u64).map(|at| Output { amount: Amount(5_000_000 + at), owner: owner((at % 50) as u8) });
     let chain = chain_of(4, coins.collect());
     let mut world = World::on(chain, 4, false);
     world.asleep = Some(3);
@@ -125,8 +126,10 @@ fn wake(world: &mut World, store: MemoryStore) {
 
 fn pay(world: &mut World, at: usize, coin: u32) -> TxId {
     let made = crate::state::genesis(&world.chain.spec.consensus).unwrap().changes.made;
-    let (outpoint, output) =
-        *made.iter().find(|(outpoint, output)| outpoint.index == coin && output.owner == owner((coin % 50) as u8)).unwrap();
+    let (outpoint, output) = *made
+        .iter()
+        .find(|(outpoint, output)| outpoint.index == coin && output.owner == owner((coin % 50) as u8))
+        .unwrap();
     let paid = payment(&world.chain, (coin % 50) as u8, (outpoint, output), 201, 1_000_000, world.now);
     let txid = paid.transaction.id();
     world.submit(at, paid);
@@ -160,7 +163,7 @@ fn a_validator_votes_and_proposes_before_it_has_the_coins() {
     let proposed = |world: &World| {
         world.notices.iter().any(|(at, notice)| match notice {
             Notice::Finalized { block, .. } => {
-                *at == 0 && block.header.proposer == me && block.body.transactions.len() > 0
+                *at == 0 && block.header.proposer == me && !block.body.transactions.is_empty()
             }
             _ => false,
         })
@@ -203,7 +206,11 @@ fn a_block_judged_on_a_proof_is_final_after_the_coins_have_come() {
     world.run(|world| world.heights()[3] == world.heights()[0]);
     let before = world.heights()[3];
     world.lost = |to, kind| {
-        to == 3 && matches!(kind, MessageKind::Votes | MessageKind::Certificate | MessageKind::Status | MessageKind::Response)
+        to == 3
+            && matches!(
+                kind,
+                MessageKind::Votes | MessageKind::Certificate | MessageKind::Status | MessageKind::Response
+            )
     };
     pay(&mut world, 0, 300);
     world.run(|world| {

@@ -101,7 +101,8 @@ impl Fill {
         let (mut changes, mut is_next) = (Vec::new(), true);
         for wanted in wanted {
             let is_known = wanted.row.is_some();
-            let row = wanted.row.clone().or_else(|| rows.get(&wanted.key).filter(|row| wanted.is(row)).cloned());
+            let row =
+                wanted.row.clone().or_else(|| rows.get(&wanted.key).filter(|row| wanted.is(row)).cloned());
             let Some(row) = row else {
                 is_next = false;
                 continue;

@@ -214,13 +214,7 @@ struct Listing {
 impl Listing {
     /// Lists the rows of a subtree that is in no page above, except where the other tree, also in no page
     /// above, has the same.
-    fn subtree<L: Level>(
-        &mut self,
-        node: &Node<L>,
-        other: Other<'_, L>,
-        prefix: Prefix,
-        scope: Scope<'_>,
-    ) {
+    fn subtree<L: Level>(&mut self, node: &Node<L>, other: Other<'_, L>, prefix: Prefix, scope: Scope<'_>) {
         let count = node.count();
         let same = |other: &Node<L>| other.summary() == node.summary();
         if count == 0 || other.here && other.node.is_some_and(same) {
@@ -245,13 +239,7 @@ impl Listing {
     }
 
     /// The rows below a branch or a large owner's leaf.
-    fn below<L: Level>(
-        &mut self,
-        node: &Node<L>,
-        other: Other<'_, L>,
-        prefix: Prefix,
-        scope: Scope<'_>,
-    ) {
+    fn below<L: Level>(&mut self, node: &Node<L>, other: Other<'_, L>, prefix: Prefix, scope: Scope<'_>) {
         match &node.part {
             Part::Branch(branch) => {
                 let (left, right) = other.sides(prefix.bits());
