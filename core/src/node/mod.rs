@@ -273,10 +273,10 @@ impl Node {
         if let Some(peer) = job.peer() {
             self.heard(&peer, now);
         }
-        if let Some(lack) = self.lack(&job) {
-            step.effects.push(Effect::Lack(Box::new(lack)));
-            return step;
-        }
+        let job = match self.without_lack(job, &mut step) {
+            Some(job) => job,
+            None => return step,
+        };
         match job {
             Job::Connected(info) => self.peer_connected(info, now, &mut step),
             Job::Disconnected(peer) => self.peer_left(&peer, now, &mut step),

@@ -19,10 +19,13 @@ use crate::transaction::VerifiedTransaction;
 
 use super::Node;
 use super::candidates::Progress;
-use super::event::Job;
+use super::event::{Effect, Job, Step};
 
 /// Final blocks whose states before are kept, to prove parts of them to those who judge them late.
 pub const RECENT_BLOCKS: usize = 8;
+
+/// Most changes asked about at once: each takes less than 96 bytes of a question.
+const OPS_MAX: usize = STATE_QUESTION_SIZE_MAX / 96;
 
 /// What is missing, and what is known to be.
 #[derive(Debug, Default)]
@@ -144,9 +147,31 @@ impl Node {
         self.partial.as_ref().is_some_and(|partial| partial.absent.contains(key))
     }
 
+    /// The job, if all that it needs is known. Otherwise it comes again: in parts, or once it has been proved.
+    pub(super) fn without_lack(&mut self, job: Job, step: &mut Step) -> Option<Job> {
+        if let Some(partial) = &mut self.partial {
+            partial.absent.clear();
+            let lack = self.lack(&job);
+            let Some(lack) = lack else { return Some(job) };
+            step.jobs = match job {
+                Job::Transactions(peer, list) if lack.ops.len() > OPS_MAX && list.len() > 1 => {
+                    halves(list).map(|list| Job::Transactions(peer, list)).into()
+                }
+                Job::Restore(list) if lack.ops.len() > OPS_MAX && list.len() > 1 => {
+                    halves(list).map(Job::Restore).into()
+                }
+                _ => {
+                    step.effects.push(Effect::Lack(Box::new(lack)));
+                    Vec::new()
+                }
+            };
+            return None;
+        }
+        Some(job)
+    }
+
     /// What a job needs and nobody has proved yet, where that is so.
-    pub(super) fn lack(&mut self, job: &Job) -> Option<Lack> {
-        self.partial.as_mut()?.absent.clear();
+    fn lack(&self, job: &Job) -> Option<Lack> {
         let coins = &self.state.coins;
         let (block, ops) = match job {
             Job::Submit(_, Ok(transaction)) | Job::Submitted(_, _, Ok(transaction)) => {
@@ -181,6 +206,11 @@ impl Node {
         let changes = planned_changes(&self.chain.spec.consensus, &self.chain.id, &self.state, draft);
         changes.map(|changes| changes.ops()).unwrap_or_default()
     }
+}
+
+fn halves<T: Clone>(list: Vec<T>) -> [Vec<T>; 2] {
+    let (one, two) = list.split_at(list.len() / 2);
+    [one.to_vec(), two.to_vec()]
 }
 
 fn spending(list: &[Arc<VerifiedTransaction>]) -> Vec<Op> {

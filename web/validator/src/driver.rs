@@ -120,7 +120,11 @@ impl Driver {
 
     async fn work(self, mut waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
         let store = Rc::new(IndexedDbStore::open(self.name).await?);
-        let remote = Remote::open(&self.chain, self.net.clone(), &store, self.inputs.clone()).await?;
+        // Where nothing young enough is known to trust, the chain is replayed, as native nodes do.
+        let remote = match Remote::open(&self.chain, self.net.clone(), &store, self.inputs.clone()).await {
+            Err(JoinFailure::Client(error)) => Err(error),
+            opened => Ok(opened?),
+        };
         let identity = SecretKey::from_seed(&entropy());
         let operator = self.operator.public_key();
         let config = NodeConfig {
@@ -139,12 +143,20 @@ impl Driver {
         let clock = Rc::new(Clock::default());
         let mut unused = self.unused;
         loop {
-            let joining = core::pin::pin!(remote.join(&config, &store, unused));
-            match select(joining, core::pin::pin!(stop_asked(&mut waiting))).await {
-                Either::Left((joined, _)) => joined?,
-                Either::Right(_) => return Err(End::Stopped),
+            if let Ok(remote) = &remote {
+                let joining = core::pin::pin!(remote.join(&config, &store, unused));
+                match select(joining, core::pin::pin!(stop_asked(&mut waiting))).await {
+                    Either::Left((joined, _)) => joined?,
+                    Either::Right(_) => return Err(End::Stopped),
+                }
             }
             let (node, effects) = driver::restore(config.clone(), &*store, unused, clock.now()).await?;
+            let remote = match &remote {
+                Err(error) if node.fill().is_some() => {
+                    return Err(JoinFailure::Client(error.clone()).into());
+                }
+                remote => remote.as_ref().ok().cloned(),
+            };
             // Said once: from here on the store remembers.
             unused = false;
             let links = Links::new(self.chain.id, identity.clone(), self.inputs.clone());
@@ -155,7 +167,7 @@ impl Driver {
                 operator,
                 store: Rc::clone(&store),
                 links,
-                remote: Rc::clone(&remote),
+                remote: remote.clone(),
                 filling: false,
                 gate: Gate::default(),
                 serving: Rc::default(),
@@ -167,7 +179,7 @@ impl Driver {
             running.links.stop();
             waiting = running.waiting;
             if !matches!(end, End::Behind) {
-                remote.stop();
+                remote.iter().for_each(|remote| remote.stop());
                 return Err(end);
             }
         }
@@ -212,7 +224,7 @@ struct Running {
     store: Rc<IndexedDbStore>,
     links: Rc<Links>,
     /// Asked for what the store has not.
-    remote: Rc<Remote>,
+    remote: Option<Rc<Remote>>,
     /// Whether rows of the state are on their way.
     filling: bool,
     gate: Gate,
@@ -321,7 +333,7 @@ impl Running {
         let wanted: Vec<_> =
             self.node.wanted().into_iter().filter(|wanted| wanted.known().is_none()).collect();
         if !wanted.is_empty() {
-            self.remote.fill(wanted);
+            self.remote.iter().for_each(|remote| remote.fill(wanted.clone()));
         } else {
             // All that comes next is in memory.
             self.links.inputs().give(Input::Rows(BTreeMap::new()));
@@ -348,7 +360,7 @@ impl Running {
             match effect {
                 Effect::Send(peers, frame) => peers.iter().for_each(|peer| self.links.send(peer, &frame)),
                 Effect::Serve(peer, question) => self.serve(peer, question),
-                Effect::Lack(lack) => self.remote.prove(lack),
+                Effect::Lack(lack) => self.remote.iter().for_each(|remote| remote.prove(lack.clone())),
                 Effect::Dial(dial) => self.links.dial(dial),
                 Effect::Offence(peer, offence) => {
                     let mut more = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Fault;
-use super::{ClientResult, Lie, LightClient, Source};
+use super::{ClientError, ClientResult, Lie, LightClient, Source};
 use crate::answer::{Nothing, Question, Reply, StateProof, StateQuestion, StateReply};
 use crate::hash::Hash;
 use crate::node::{Joined, Lack};
@@ -70,7 +70,11 @@ impl<S: Source, D: Store> LightClient<S, D> {
             Some(block) => StateQuestion::Block(block),
             None => StateQuestion::Changes(lack.ops.clone()),
         };
-        self.ask(&question.question(), async |_, reply| {
+        let question = question.question();
+        if !question.is_in_bounds() {
+            return Err(ClientError::TooLarge);
+        }
+        self.ask(&question, async |_, reply| {
             let Some(StateReply::Proof(proof)) = StateReply::of(reply) else {
                 return Err(Fault::other_answer());
             };

@@ -104,8 +104,11 @@ fn client(chain: Arc<Chain>, others: Others<'_>) -> LightClient<Others<'_>, Memo
 
 /// A chain of many coins, of which the last of four validators knows nothing yet.
 fn world() -> World {
-    let coins =
-        (0..700u64).map(|at| Output { amount: Amount(5_000_000 + at), owner: owner((at % 50) as u8) });
+    world_of(700)
+}
+
+fn world_of(coins: u64) -> World {
+    let coins = (0..coins).map(|at| Output { amount: Amount(5_000_000 + at), owner: owner((at % 50) as u8) });
     let chain = chain_of(4, coins.collect());
     let mut world = World::on(chain, 4, false);
     world.asleep = Some(3);
@@ -276,6 +279,34 @@ fn a_store_that_is_filled_in_part_goes_on() {
     let stored = tree_rows(&world, 3);
     // Rows of the state long ago may be left over where nothing is now.
     assert!(tree_rows(&world, 0).iter().all(|row| stored.contains(row)));
+}
+
+/// It would have asked with more than a peer takes, and been banned for it.
+#[test]
+fn many_transactions_are_asked_about_in_parts() {
+    let mut world = world_of(6_000);
+    let store = MemoryStore::default();
+    assert!(world.join(3, &store, true));
+    wake(&mut world, store);
+    let limits = world.chain.spec.consensus.rules(Height(0)).transaction_limits();
+    let made = crate::state::genesis(&world.chain.spec.consensus).unwrap().changes.made;
+    let coins = made.into_iter().filter(|(_, output)| output.amount < Amount(6_000_000));
+    let list: Vec<_> = coins
+        .map(|coin| {
+            let from = (coin.1.amount.0 - 5_000_000) % 50;
+            let paid = payment(&world.chain, from as u8, coin, 201, 1_000_000, world.now);
+            Arc::new(crate::transaction::VerifiedTransaction::verify(paid, &world.chain.id, &limits).unwrap())
+        })
+        .collect();
+    assert_eq!(list.len(), 6_000);
+    world.lacks.clear();
+    let (node, store) = &mut world.nodes[3];
+    let effects = ready(driver::step(node, store, Job::Restore(list), world.now)).unwrap();
+    world.perform(3, effects);
+    assert_eq!(world.lacks.len(), 2);
+    for (_, lack) in &world.lacks {
+        assert!(crate::answer::StateQuestion::Changes(lack.ops.clone()).question().is_in_bounds());
+    }
 }
 
 fn tampered(peer: usize, reply: Reply) -> Reply {
