@@ -18,6 +18,8 @@ const PAYMENTS = 1_000;
 const TURNS = 31;
 /** So many proposals. */
 const PROPOSALS = 200;
+/** Coins of the chain that a page opens on. */
+const COINS = 1_000_000;
 /** Memory is looked at after so many blocks. */
 const BLOCKS = [500, 2_000];
 /** Payments a second: as many as one native validator in a build for tests makes blocks of. */
@@ -25,13 +27,38 @@ const RATE = 200;
 
 /** The figures: `{ name, what, value, unit, gate, beside }`. */
 export async function validator() {
-  return [...(await sizes()), ...(await block()), ...(await latency()), ...(await memory())];
+  return [...(await sizes()), ...(await block()), ...(await latency()), ...(await memory()), ...(await joining())];
+}
+
+/** A page that knows nothing of a chain which waits for its vote: from navigation to that vote, and until it has every coin. */
+async function joining() {
+  const [devnet, server] = await Promise.all([startDevnet({ validators: 3, browsers: 1, rate: 0 }), serveNode()]);
+  await devnet.coins(COINS);
+  devnet.kill(2);
+  const browser = await launch("chromium");
+  const options = { spec: devnet.spec, peers: devnet.peers.slice(0, 2), operatorKey: await devnet.browserKey(0), unused: true };
+  const paid = devnet.coins(1);
+  const begun = performance.now();
+  const page = await openValidator(browser, server);
+  await page.evaluate((given) => window.start(given), options);
+  await until(page, () => window.validator.status.votes_signed > 0);
+  const voted = performance.now() - begun;
+  await paid;
+  while (!(await page.evaluate(() => window.validator.status.filled === null))) await devnet.coins(1);
+  const whole = performance.now() - begun;
+  await browser.close();
+  await server.close();
+  await devnet.close();
+  return [
+    { name: "validator_first_vote_ms", what: `opened on a chain of ${COINS} coins to the first vote`, value: voted, unit: "ms", gate: 5_000, beside: "" },
+    { name: "validator_every_coin_ms", what: "the same, to every coin in its store", value: whole, unit: "ms", beside: "" },
+  ];
 }
 
 /** What a page with the validator loads: its module and all scripts, each as a server sends it. */
 async function sizes() {
   const names = await readdir(dist, { recursive: true });
-  const scripts = /^(validator|validator-worker|error|probe|stream|supervisor|ending|words|generated\/timecoin_validator)\.js$/;
+  const scripts = /^(validator|validator-worker|error|probe|stream|supervisor|ending|words|codes|validator-keys|generated\/timecoin_validator)\.js$/;
   const loaded = names.filter((name) => name === "timecoin_validator_bg.wasm" || scripts.test(name));
   const files = await Promise.all(loaded.map((name) => readFile(join(dist, name))));
   const total = files.map(brotli).reduce((one, other) => one + other, 0);
