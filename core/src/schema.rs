@@ -157,6 +157,15 @@ pub fn tip_row(state: &ChainState) -> TipRow {
     }
 }
 
+/// The rows that make an empty store one of this chain.
+#[must_use]
+pub fn new_store(chain: &ChainId) -> Batch {
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
+    batch.put(Table::Meta, meta::CHAIN, *chain.as_bytes());
+    batch
+}
+
 /// Writes a block and the state after it. `parent` is the state before; none for genesis.
 pub fn write_block(
     batch: &mut Batch,

@@ -2,25 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 
-import { BROWSERS, launch, until } from "./rig/browsers.mjs";
+import { BROWSERS, launch } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
 import { serveNode } from "./rig/node-page.mjs";
+import { eventually as reach, openValidator, statusOf } from "./rig/validators.mjs";
 
-const PATIENCE_MS = 120_000;
 const COINS = 30_000;
 /** Too many blocks to be just caught up with. */
 const BLOCKS = 12;
 
-const statusOf = (page) => page.evaluate(() => window.validator.status);
-
+/** Waits for a status, and returns it. */
 async function eventually(page, probe) {
-  for (const begun = Date.now(); Date.now() - begun < PATIENCE_MS; await sleep(50)) {
-    const status = await statusOf(page);
-    if (await probe(status)) return status;
-  }
-  throw new Error(`never came true: ${probe}\n${JSON.stringify(await statusOf(page))}\n${page.log().join("\n")}`);
+  let status;
+  await reach(async () => probe((status = await statusOf(page))), async () => `${JSON.stringify(status)}\n${page.log().join("\n")}`);
+  return status;
 }
 
 describe("validators that join", { concurrency: true }, () => {
@@ -40,8 +36,7 @@ function joining(name) {
     // From now on the chain needs the page's vote.
     devnet.kill(2);
     browser = await launch(name);
-    page = await browser.open(`${server.url}/validator.html`);
-    await until(page, () => window.ready === true);
+    page = await openValidator(browser, server);
   });
   after(async () => {
     await browser?.close();

@@ -2,21 +2,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 
-import { BROWSERS, launch, until } from "./rig/browsers.mjs";
+import { BROWSERS, launch } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
 import { serveNode } from "./rig/node-page.mjs";
-
-const PATIENCE_MS = 120_000;
+import { eventually as reach, openValidator, statusOf } from "./rig/validators.mjs";
 
 /** Waits for something true. */
-async function eventually(page, probe) {
-  for (const begun = Date.now(); Date.now() - begun < PATIENCE_MS; await sleep(100)) if (await probe()) return;
-  throw new Error(`never came true: ${probe}\n${JSON.stringify(await statusOf(page))}\n${page.log().join("\n")}`);
-}
-
-const statusOf = (page) => page.evaluate(() => window.validator.status);
+const eventually = (page, probe) => reach(probe, async () => `${JSON.stringify(await statusOf(page))}\n${page.log().join("\n")}`);
 
 // Most of the time is waited for: all browsers at once, each with a devnet of its own.
 describe("validators", { concurrency: true }, () => {
@@ -43,11 +36,7 @@ function validatorTests(name) {
     await devnet?.close();
   });
 
-  const open = async () => {
-    const page = await browser.open(`${server.url}/validator.html`);
-    await until(page, () => window.ready === true);
-    return page;
-  };
+  const open = () => openValidator(browser, server);
   /** Waits until the chain has grown by this many blocks. */
   const grow = async (blocks) => {
     const from = await devnet.rpc("getblockcount");

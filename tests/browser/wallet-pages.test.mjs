@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 import { startDevnet } from './rig/devnet.mjs';
 import { chromium } from './rig/packages.mjs';
-import { assertAccessible, axeSource, LOOKS, screenshots } from './www-app.mjs';
+import { axeSource, look as lookAt, screenshots } from './www-app.mjs';
 import { build, CHROMIUM, serve } from './www-server.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -53,18 +53,7 @@ after(async () => {
 });
 
 /** Looks at the page as it is, in every way. */
-async function look(name, options = {}) {
-  for (const { look, colorScheme, width } of LOOKS) {
-    await page.emulateMedia({ colorScheme });
-    await page.setViewportSize({ width, height: 800 });
-    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(wider <= 0, `${name}, ${look}: ${wider} pixels wider than the screen`);
-    await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true, ...options });
-    await assertAccessible(page, `${name}, ${look}`, axe);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 1200, height: 800 });
-}
+const look = (name, options) => lookAt(page, name, axe, options);
 
 const proved = () => page.locator('[aria-label=Balance]').getByText('verified, complete').waitFor();
 const goTo = (hash) => page.evaluate((to) => void (location.hash = to), hash);

@@ -18,7 +18,7 @@ export const ID = '46'.repeat(32);
 export const ADDRESS = 'dtime1qpt4xks5w9u8kuumwyqk7lu44en9szdqaxq5r2rrd9v97ng6tgrmwl65ss7';
 
 /** How every page is looked at. */
-export const LOOKS = [
+const LOOKS = [
   { look: 'light', colorScheme: 'light', width: 1200 },
   { look: 'dark', colorScheme: 'dark', width: 1200 },
   { look: 'narrow', colorScheme: 'light', width: 320 },
@@ -40,6 +40,7 @@ export async function startApp() {
     browser,
     url: server.url,
     open: (path, plan = {}) => open(browser, server.url, path, plan),
+    look: (page, name) => look(page, name, axe),
     assertAccessible: (page, name) => assertAccessible(page, name, axe),
     async close() {
       await browser.close();
@@ -80,6 +81,20 @@ async function open(browser, base, path, plan) {
 /** The scanner, as text. */
 export function axeSource() {
   return readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+}
+
+/** Looks at a page as it is, in every way: a picture, no wider than the screen, accessible. `options` are those of the picture. */
+export async function look(page, name, axe, options = {}) {
+  for (const { look, colorScheme, width } of LOOKS) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wider <= 0, `${name}, ${look}: ${wider} pixels wider than the screen`);
+    await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true, ...options });
+    await assertAccessible(page, `${name}, ${look}`, axe);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1200, height: 800 });
 }
 
 export async function assertAccessible(page, name, axe) {

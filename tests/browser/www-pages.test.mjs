@@ -3,11 +3,9 @@
  * in `target/browser/www`. The wallet's pages are in `wallet-pages.test.mjs`, over a real wallet.
  */
 
-import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { ADDRESS, ID, LOOKS, screenshots, startApp } from './www-app.mjs';
+import { ADDRESS, ID, startApp } from './www-app.mjs';
 
 let app;
 before(async () => {
@@ -34,14 +32,7 @@ for (const { name, path, text, plan } of PAGES) {
   test(`${name}: light, dark and narrow`, async () => {
     const { page, close } = await app.open(path, plan);
     await page.getByText(text).first().waitFor();
-    for (const { look, colorScheme, width } of LOOKS) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 800 });
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(wider <= 0, `${name}, ${look}: ${wider} pixels wider than the screen`);
-      await page.screenshot({ path: join(screenshots, `${name}-${look}.png`), fullPage: true });
-      await app.assertAccessible(page, `${name}, ${look}`);
-    }
+    await app.look(page, name);
     await close();
   });
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod liar;
+pub mod port;
 pub mod relay;
 pub mod session;
 pub mod sim;

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
 use serde_json::json;
 use timecoin_core::hash::ChainId;
 use timecoin_core::keys::{PublicKey, verify};
@@ -26,16 +25,14 @@ use timecoin_core::spec::ChainSpec;
 use timecoin_core::validators::ValidatorIndex;
 use timecoin_core::vote::{Phase, Vote, VoteData};
 use timecoin_native::clock::{self, Stopwatch};
-use timecoin_native::health::Status as Health;
-use timecoin_native::http::{BindError, HttpLimits, P2pState, SpecFile, bind, router, serve};
-use timecoin_native::identity::{IdentityError, new_key};
+use timecoin_native::identity::new_key;
 use timecoin_native::net::{DisconnectReason, Limits, NetConfig, NetEvent, Network, Outbox};
 use timecoin_native::tls::Trust;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// All pages may be on one machine.
-const CLIENTS_MAX: usize = 256;
+use crate::port::{self, PortError};
+
 /// Frames that [`Unfair::Past`] lets pass before it shows nothing new.
 const PAST_FRAMES: usize = 200;
 
@@ -72,13 +69,10 @@ pub struct Config {
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The port cannot be used.
+    /// It takes no sessions.
     #[error(transparent)]
-    Bind(#[from] BindError),
-    /// No key.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The file of votes cannot be written, or the system does not say where it listens.
+    Port(#[from] PortError),
+    /// The file of votes cannot be written.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -145,25 +139,13 @@ struct Relay {
 pub async fn start(config: Config) -> Result<String, RelayError> {
     let Config { spec, node, votes, unfair, listen } = config;
     let chain = spec.consensus.id();
-    let (network, events) = Network::new(NetConfig {
-        identity: new_key()?,
-        chain,
-        role: Role::Full,
-        listen: None,
-        trust: Trust::default(),
-        limits: Limits { inbound_per_ip_max: CLIENTS_MAX, ..Limits::default() },
-    });
-    let listener = bind(listen).await?;
-    let address = listener.local_addr()?;
-    let health = Arc::new(|| async { (Health::Ready, serde_json::Value::Null) }.boxed());
-    let routes = router(P2pState { network, health, spec: SpecFile::new(&spec) });
-    tokio::spawn(serve(listener, routes, HttpLimits::default(), None, std::future::pending()));
+    let (_, events, url) = port::open(&spec, listen).await?;
     let operators = spec.consensus.masternodes.iter().map(|masternode| masternode.operator).collect();
     let file = OpenOptions::new().create(true).append(true).open(votes)?;
     let book =
         Mutex::new(Book { chain, operators, guesses: BTreeMap::new(), file, begun: Stopwatch::start() });
     tokio::spawn(Arc::new(Relay { spec, node, unfair, book }).run(events));
-    Ok(format!("ws://{address}/p2p"))
+    Ok(url)
 }
 
 impl Relay {

@@ -14,7 +14,7 @@ use crate::rows::{Batch, Table};
 use crate::schema::{meta, write_block, write_block_in_part, write_rows};
 use crate::spec::Rules;
 use crate::state::tree::{CoinTree, Fill, Multiproof, Op, PageKey, Summary, TreeError, Wanted};
-use crate::state::{Applied, ChainState, Draft, planned_changes};
+use crate::state::{Applied, ChainState, Changes, Draft, planned_changes};
 use crate::transaction::VerifiedTransaction;
 
 use super::Node;
@@ -56,15 +56,15 @@ pub struct Lack {
 
 /// The last final blocks, each with the state before it and what it did to the coins.
 #[derive(Default)]
-pub(super) struct Recent(VecDeque<(BlockId, Arc<ChainState>, Vec<Op>)>);
+pub(super) struct Recent(VecDeque<(BlockId, Arc<ChainState>, Changes)>);
 
 impl Recent {
-    /// A block is about to become final.
-    pub(super) fn add(&mut self, parent: &Arc<ChainState>, applied: &Applied) {
+    /// A block is final.
+    pub(super) fn add(&mut self, block: BlockId, parent: Arc<ChainState>, changes: Changes) {
         if self.0.len() >= RECENT_BLOCKS {
             self.0.pop_front();
         }
-        self.0.push_back((applied.state.id, Arc::clone(parent), applied.changes.ops()));
+        self.0.push_back((block, parent, changes));
     }
 }
 
@@ -99,7 +99,6 @@ impl Node {
         certificate: &Certificate,
         batch: &mut Batch,
     ) -> Result<(), TreeError> {
-        self.recent.add(&self.state, applied);
         let Some(partial) = &mut self.partial else {
             return write_block(batch, Some(&self.state), applied, Some(certificate));
         };
@@ -128,8 +127,8 @@ impl Node {
             Some(StateReply::Proof(Box::new(StateProof { root: coins.summary(), proof })))
         };
         let recent = self.recent.0.iter().find(|(id, ..)| id == block);
-        if let Some((_, parent, ops)) = recent {
-            return proof(&parent.coins, ops);
+        if let Some((_, parent, changes)) = recent {
+            return proof(&parent.coins, &changes.ops());
         }
         match &self.candidates.candidate(block)?.progress {
             Progress::Valid(applied) => proof(&self.state.coins, &applied.changes.ops()),
@@ -149,49 +148,42 @@ impl Node {
 
     /// The job, if all that it needs is known. Otherwise it comes again: in parts, or once it has been proved.
     pub(super) fn without_lack(&mut self, job: Job, step: &mut Step) -> Option<Job> {
-        if let Some(partial) = &mut self.partial {
-            partial.absent.clear();
-            let lack = self.lack(&job);
-            let Some(lack) = lack else { return Some(job) };
-            step.jobs = match job {
-                Job::Transactions(peer, list) if lack.ops.len() > OPS_MAX && list.len() > 1 => {
-                    halves(list).map(|list| Job::Transactions(peer, list)).into()
-                }
-                Job::Restore(list) if lack.ops.len() > OPS_MAX && list.len() > 1 => {
-                    halves(list).map(Job::Restore).into()
-                }
-                _ => {
-                    step.effects.push(Effect::Lack(Box::new(lack)));
-                    Vec::new()
-                }
-            };
-            return None;
+        let Some(partial) = &mut self.partial else { return Some(job) };
+        partial.absent.clear();
+        let Some((block, ops)) = self.unproved(&job) else { return Some(job) };
+        match job {
+            Job::Transactions(peer, list) if ops.len() > OPS_MAX && list.len() > 1 => {
+                step.jobs.extend(halves(list).map(|list| Job::Transactions(peer, list)));
+            }
+            Job::Restore(list) if ops.len() > OPS_MAX && list.len() > 1 => {
+                step.jobs.extend(halves(list).map(Job::Restore));
+            }
+            job => {
+                let root = self.state.coins.summary();
+                step.effects.push(Effect::Lack(Box::new(Lack { job, block, root, ops })));
+            }
         }
-        Some(job)
+        None
     }
 
-    /// What a job needs and nobody has proved yet, where that is so.
-    fn lack(&self, job: &Job) -> Option<Lack> {
+    /// What a job does to coins of which not all is known that it takes, and the block it is about.
+    fn unproved(&self, job: &Job) -> Option<(Option<BlockId>, Vec<Op>)> {
         let coins = &self.state.coins;
-        let (block, ops) = match job {
+        let (block, ops, is_known): (_, _, fn(&CoinTree, &[Op]) -> bool) = match job {
             Job::Submit(_, Ok(transaction)) | Job::Submitted(_, _, Ok(transaction)) => {
-                (None, spending(core::slice::from_ref(transaction)))
+                (None, spending(core::slice::from_ref(transaction)), CoinTree::has_each)
             }
-            Job::Transactions(_, list) | Job::Restore(list) => (None, spending(list)),
+            Job::Transactions(_, list) | Job::Restore(list) => (None, spending(list), CoinTree::has_each),
             Job::Validate(block) => {
                 let Progress::Complete(verified) = &self.candidates.candidate(block)?.progress else {
                     return None;
                 };
-                (Some(*block), self.draft_ops(verified.draft()))
+                (Some(*block), self.draft_ops(verified.draft()), CoinTree::knows)
             }
-            Job::Derive(draft) => (None, self.draft_ops(draft)),
+            Job::Derive(draft) => (None, self.draft_ops(draft), CoinTree::knows),
             _ => return None,
         };
-        let is_known = match job {
-            Job::Validate(_) | Job::Derive(_) => coins.knows(&ops),
-            _ => coins.has_each(&ops),
-        };
-        (!is_known).then(|| Lack { job: job.clone(), block, root: coins.summary(), ops })
+        (!is_known(coins, &ops)).then_some((block, ops))
     }
 
     /// The most bytes of transactions in a block of ours: what it touches has to fit into a question, where it is to be

@@ -262,7 +262,7 @@ impl Node {
         for row in core::mem::take(&mut self.candidate_rows) {
             step.batch.delete(Table::Candidate, row);
         }
-        let Applied { block, mut state, .. } = applied;
+        let Applied { block, mut state, changes, .. } = applied;
         let confirmed: Vec<TxId> =
             block.body.transactions.iter().map(|signed| signed.transaction.id()).collect();
         // All that was spent, not the net change: what waits here may want a coin made and spent in this block.
@@ -274,7 +274,8 @@ impl Node {
         if state.coins.resident() > RESIDENT_COINS_MAX {
             state.coins.prune();
         }
-        self.state = Arc::new(state);
+        let parent = core::mem::replace(&mut self.state, Arc::new(state));
+        self.recent.add(self.state.id, parent, changes);
         self.certificate = Some(Arc::new(certificate.clone()));
         self.drop_evidence(step);
         if registry_changed {

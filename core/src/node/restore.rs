@@ -12,7 +12,8 @@ use crate::hash::{ChainId, Hash};
 use crate::mempool::Mempool;
 use crate::rows::{Batch, Key, Table, Value};
 use crate::schema::{
-    HeaderRow, RowError, SCHEMA_VERSION, TipRow, height_key, meta, prepared_key, row, signer_key, write_block,
+    HeaderRow, RowError, SCHEMA_VERSION, TipRow, height_key, meta, new_store, prepared_key, row, signer_key,
+    write_block,
 };
 use crate::state::registry::Registry;
 use crate::state::tree::{CoinTree, Fill, PageKey};
@@ -81,10 +82,8 @@ pub enum RestoreError {
 /// key was made together with this store and has never signed.
 pub fn first_rows(config: &NodeConfig, born: bool) -> Result<Batch, RestoreError> {
     let applied = genesis(&config.chain.spec.consensus)?;
-    let mut batch = Batch::default();
+    let mut batch = new_store(&config.chain.id);
     write_block(&mut batch, None, &applied, None).map_err(RowError::from)?;
-    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
-    batch.put(Table::Meta, meta::CHAIN, *config.chain.id.as_bytes());
     write_born(&mut batch, config, born);
     batch.sync();
     Ok(batch)
@@ -108,9 +107,7 @@ pub struct Joined {
 #[must_use]
 pub fn joined_rows(config: &NodeConfig, joined: &Joined, born: bool) -> Batch {
     let Joined { tip, registry, certificate, sets } = joined;
-    let mut batch = Batch::default();
-    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
-    batch.put(Table::Meta, meta::CHAIN, *config.chain.id.as_bytes());
+    let mut batch = new_store(&config.chain.id);
     batch.put(Table::Meta, meta::TIP, encode(tip));
     batch.put(Table::Meta, meta::REGISTRY, encode(registry));
     batch.put(Table::Meta, meta::FILL, encode(&Fill::default()));

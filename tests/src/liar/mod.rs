@@ -16,30 +16,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
 use timecoin_core::answer::{Located, Nothing, PhaseChange, Question, Reply, TransactionPhase};
 use timecoin_core::codec::encode;
 use timecoin_core::hash::{ChainId, TxId};
 use timecoin_core::message::Message;
-use timecoin_core::peer::handshake::{PeerId, Role};
+use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::spec::ChainSpec;
 use timecoin_core::sync::wire::{RequestId, Status};
 use timecoin_core::transaction::SignedTransaction;
-use timecoin_native::health::Status as Health;
-use timecoin_native::http::{BindError, HttpLimits, P2pState, SpecFile, bind, router, serve};
-use timecoin_native::identity::{IdentityError, new_key};
-use timecoin_native::net::{Limits, NetConfig, NetEvent, Network};
-use timecoin_native::tls::Trust;
+use timecoin_native::net::{NetEvent, Network};
 use tokio::sync::mpsc;
 
+use crate::port::{self, PortError};
 use crate::session::SessionError;
 use lies::Said;
 
 pub use lies::Lie;
 pub use truth::Truth;
 
-/// All clients may be on one machine.
-const CLIENTS_MAX: usize = 256;
 /// No kind of message has this number.
 const GARBAGE: [u8; 64] = [0xff; 64];
 
@@ -61,18 +55,12 @@ pub struct Config {
 /// Why a liar does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LiarError {
-    /// The port cannot be used.
+    /// It takes no sessions.
     #[error(transparent)]
-    Bind(#[from] BindError),
-    /// No key.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Port(#[from] PortError),
     /// The node that knows the truth is not to be had.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The system does not say where it listens.
-    #[error("where does it listen? {0}")]
-    Address(std::io::Error),
 }
 
 /// What a liar tells of itself.
@@ -133,25 +121,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub async fn start(config: Config) -> Result<Liar, LiarError> {
     let Config { spec, truth, lie, listen, delay } = config;
     let chain = spec.consensus.id();
-    let (network, events) = Network::new(NetConfig {
-        identity: new_key()?,
-        chain,
-        role: Role::Full,
-        listen: None,
-        trust: Trust::default(),
-        limits: Limits { inbound_per_ip_max: CLIENTS_MAX, ..Limits::default() },
-    });
-    let listener = bind(listen).await?;
-    let address = listener.local_addr().map_err(LiarError::Address)?;
-    let health = Arc::new(|| async { (Health::Ready, serde_json::Value::Null) }.boxed());
-    let routes = router(P2pState { network: network.clone(), health, spec: SpecFile::new(&spec) });
-    tokio::spawn(serve(listener, routes, HttpLimits::default(), None, std::future::pending()));
+    let (network, events, url) = port::open(&spec, listen).await?;
     let (told, telling) = mpsc::unbounded_channel();
     let (said, kept, traffic) = (Mutex::default(), Mutex::default(), Mutex::default());
     let key = network.id();
     let server = Arc::new(Server { network, chain, truth, lie, delay, said, kept, traffic, told });
     tokio::spawn(server.run(events));
-    Ok(Liar { url: format!("ws://{address}/p2p"), key, told: telling })
+    Ok(Liar { url, key, told: telling })
 }
 
 impl Server {

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use timecoin_core::driver::light::new_store;
 use timecoin_core::node::Chain;
 use timecoin_core::rows::{Batch, Key, ReadSet, Table, Value, View};
+use timecoin_core::schema::new_store;
 use timecoin_core::store::{MemoryStore, Range, Store};
 
 use crate::api::types::StorageProblem;
@@ -103,7 +103,7 @@ impl Shelf {
         if *error == StoreError::Deleted
             && before.as_ref() != Some(error)
             && let Ok(store) = IndexedDbStore::open(self.name.clone()).await
-            && store.commit(&new_store(&self.chain)).await.is_ok()
+            && store.commit(&new_store(&self.chain.id)).await.is_ok()
         {
             self.place.replace(Place::Kept(Rc::new(store)));
         }

@@ -42,8 +42,8 @@ use crate::codec::encode;
 use crate::hash::{BlockId, ChainId};
 use crate::light::{AgePolicy, Anchor, Options, Trusted};
 use crate::node::Chain;
-use crate::rows::{Batch, ReadSet, Table};
-use crate::schema::{SCHEMA_VERSION, meta};
+use crate::rows::{ReadSet, Table};
+use crate::schema::{meta, new_store};
 use crate::state::genesis;
 use crate::store::Store;
 use crate::time::Time;
@@ -374,22 +374,13 @@ impl Tally {
     }
 }
 
-/// The rows that make an empty store one of this chain.
-#[must_use]
-pub fn new_store(chain: &Chain) -> Batch {
-    let mut batch = Batch::default();
-    batch.put(Table::Meta, meta::VERSION, SCHEMA_VERSION.to_le_bytes());
-    batch.put(Table::Meta, meta::CHAIN, encode(&chain.id));
-    batch
-}
-
 /// What an earlier client left, after checking whose rows they are. An empty store becomes one of this chain.
 async fn stored<D: Store>(chain: &Chain, store: &D) -> ClientResult<Option<Trust>, D> {
     let mut reads = ReadSet::default();
     reads.insert(Table::Meta, meta::CHAIN);
     let view = store.load(&reads).await.map_err(ClientError::Store)?;
     let Some(row) = view.row(Table::Meta, meta::CHAIN) else {
-        store.commit(&new_store(chain)).await.map_err(ClientError::Store)?;
+        store.commit(&new_store(&chain.id)).await.map_err(ClientError::Store)?;
         return Ok(None);
     };
     let found = row.first_chunk().map(|bytes| ChainId(crate::hash::Hash(*bytes))).unwrap_or_default();

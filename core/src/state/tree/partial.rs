@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::coin::{Level, OwnerId};
 use super::key::{PageKey, Position, Prefix};
 use super::node::{Node, Part, Summary, merged_list};
-use super::rows::{BAND_LEVELS, PAGE_COINS, Scope, decode_row, encode_row};
+use super::rows::{BAND_LEVELS, PAGE_COINS, Scope, decode_row, encode_row, is_edge};
 use super::{CoinTree, RowChange, TreeError};
 use crate::codec::Wire;
 
@@ -48,15 +48,8 @@ impl Wanted {
         }
     }
 
-    /// Where what it holds begins.
-    #[must_use]
-    pub const fn begins(&self) -> Position {
-        self.range.0
-    }
-
     /// Where what comes after it begins: below a band, its parts.
-    #[must_use]
-    pub fn next(&self) -> Option<Position> {
+    fn next(&self) -> Option<Position> {
         if self.key.is_page() { self.range.1.successor() } else { Some(self.range.0) }
     }
 }
@@ -203,9 +196,8 @@ impl<L: Level> Node<L> {
     }
 
     fn has_band(&self, depth: u16, top: u16) -> bool {
-        let is_edge = depth > top && (self.count() <= PAGE_COINS || depth.is_multiple_of(BAND_LEVELS));
         match &self.part {
-            _ if is_edge => true,
+            _ if is_edge(self.count(), depth, top) => true,
             Part::Empty | Part::Large(_) | Part::List(_) => true,
             Part::Stub => false,
             Part::Branch(branch) => {

@@ -72,7 +72,7 @@ const BRANCH: u8 = 1;
 const LEAF: u8 = 2;
 
 /// Whether a subtree below the top of a band is in a row of its own.
-fn is_edge(count: u64, depth: u16, top: u16) -> bool {
+pub(super) fn is_edge(count: u64, depth: u16, top: u16) -> bool {
     depth > top && (count <= PAGE_COINS || depth.is_multiple_of(BAND_LEVELS))
 }
 
