@@ -7,9 +7,11 @@ pub mod chain;
 pub mod epochs;
 pub mod ledger;
 pub mod light;
+pub mod model;
 mod rng;
 pub mod sample;
 pub mod trace;
+pub mod verdicts;
 
 pub use rng::Rng;
 

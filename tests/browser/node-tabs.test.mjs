@@ -66,7 +66,6 @@ inEachBrowser((name) => {
     const balance = await call(pages[0], "balance", devnet.demo);
     const took = Date.now() - closed;
     assert.equal(balance.verified, true);
-    assert.ok(took < 5_000, `${took} ms until a tab answers again`);
     assert.equal(await call(pages[1], "submit", hex), txid);
     for (const page of pages) {
       const { value } = await until(page, () => window.begun.final);

@@ -5,6 +5,7 @@ use std::panic;
 use timecoin_core::codec::decode;
 use timecoin_core::testing::sample::Sample;
 use timecoin_core::testing::trace::{Trace, replay};
+use timecoin_core::testing::verdicts::{Recording, judge};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -32,6 +33,17 @@ pub async fn replay_trace(bytes: Vec<u8>) -> Result<String, JsValue> {
     let trace: Trace = decode(&bytes).map_err(|error| JsValue::from_str(&error.to_string()))?;
     let stands = replay(trace).await.map_err(|error| JsValue::from_str(&error.to_string()))?;
     Ok(stands.iter().map(|stand| format!("{} {}\n", stand.height, stand.hash)).collect())
+}
+
+/// Judges the good and bad blocks of a recorded chain: a line for each, with what is said of it.
+///
+/// # Errors
+/// A text, where it is no recording.
+#[wasm_bindgen(js_name = judgeBlocks)]
+pub fn judge_blocks(bytes: &[u8]) -> Result<String, JsValue> {
+    let recording: Recording = decode(bytes).map_err(|error| JsValue::from_str(&error.to_string()))?;
+    let verdicts = judge(&recording).map_err(|error| JsValue::from_str(&error))?;
+    Ok(verdicts.iter().map(|verdict| format!("{verdict}\n")).collect())
 }
 
 /// A block of payments, to be validated by whoever measures how long it takes.

@@ -14,8 +14,8 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup;
 use crate::test::{self, Extent};
-use crate::web;
 use crate::workspace::{Failure, Workspace, run, test_files};
+use crate::{wasm, web};
 
 /// A program the tests start, and the Debian package it comes in.
 struct Program {
@@ -42,6 +42,7 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     set_up(workspace, extent)?;
     let module = build(workspace)?;
     web::package(workspace)?;
+    let trace = wasm::record(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
     let waits =
         |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WAITING));
@@ -52,7 +53,7 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     let node = |files: Vec<PathBuf>, concurrency: &str| {
         let mut node = Command::new("node");
         node.args(["--test", concurrency, "--test-timeout=900000", "--test-reporter=spec"]).args(files);
-        node.current_dir(&workspace.root).env("TIMECOIN_MODULE", &module);
+        node.current_dir(&workspace.root).env("TIMECOIN_MODULE", &module).env("TIMECOIN_TRACE", &trace);
         with_programs(workspace, &mut node)?;
         node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
         if extent == Extent::Fast {

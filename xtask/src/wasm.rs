@@ -107,16 +107,22 @@ fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
     encoded
 }
 
+/// Writes down what builds for other machines are compared with, natively. Returns its folder.
+pub(crate) fn record(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    test::build(workspace)?;
+    let folder = workspace.target.join("trace");
+    let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
+    run(Command::new(recorder).arg(&folder))?;
+    Ok(folder)
+}
+
 /// Runs every test under `tests/wasm/` against the modules.
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     setup::node()?;
     let folder = workspace.target.join("wasm-bindgen").join("nodejs");
     TOOLS.bind(&TOOLS.compile(workspace)?, Host::Node, &folder)?;
     let node_module = folder.join(WEB.name() + ".js");
-    let trace = workspace.target.join("trace");
-    test::build(workspace)?;
-    let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
-    run(Command::new(recorder).arg(&trace))?;
+    let trace = record(workspace)?;
     web::package(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("wasm"))?;
     let node = &mut Command::new("node");

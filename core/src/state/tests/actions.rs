@@ -1,6 +1,5 @@
 //! Masternode actions and evidence: what they do to the registry, and when they are refused.
 
-use super::model::{agree, equivocation, spec};
 use crate::amount::Amount;
 use crate::evidence::Evidence;
 use crate::hash::{Hash, MasternodeId};
@@ -8,6 +7,7 @@ use crate::state::registry::{Masternode, Status, masternode_id};
 use crate::state::{BlockError, EvidenceFault, VerifiedEvidence};
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, Payment, RICH, owner};
+use crate::testing::model::{agree, equivocation, spec};
 use crate::time::Time;
 use crate::transaction::{Action, Class, OutPoint, SignedTransaction, Tier, TransactionError};
 use crate::vote::Height;

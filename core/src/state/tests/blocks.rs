@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::model::{draft, extend, spec};
 use crate::amount::Amount;
 use crate::block::{Block, Header};
 use crate::codec::{decode, encode};
@@ -16,6 +15,7 @@ use crate::state::{Applied, BlockError, Draft, VerifiedBlock, validate};
 use crate::testing::Rng;
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, RICH, ledger_spec, owner};
+use crate::testing::model::{draft, extend, spec};
 use crate::time::Time;
 use crate::transaction::{Action, TransactionError, VerifiedTransaction};
 use crate::vote::{Height, ViewNumber};

@@ -2,7 +2,6 @@
 
 mod actions;
 mod blocks;
-mod model;
 mod rewards;
 mod stateless;
 mod undo;

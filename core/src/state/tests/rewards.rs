@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::model::{certificate, draft, spec};
 use crate::amount::Amount;
 use crate::hash::MasternodeId;
 use crate::spec::{ConsensusSpec, Rules, RulesFrom};
@@ -12,6 +11,7 @@ use crate::state::registry::Status;
 use crate::testing::Rng;
 use crate::testing::chain::key;
 use crate::testing::ledger::{Ledger, ledger_spec, masternode, owner};
+use crate::testing::model::{certificate, draft, spec};
 use crate::transaction::{Action, Class, Output, Tier};
 use crate::vote::Height;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::model::{extend, spec};
 use crate::block::Block;
 use crate::certificate::Certificate;
 use crate::codec::decode;
@@ -14,6 +13,7 @@ use crate::schema::{UndoRow, height_key, undo_block, write_block};
 use crate::state::{Applied, ChainState, UndoError};
 use crate::testing::Rng;
 use crate::testing::ledger::Ledger;
+use crate::testing::model::{extend, spec};
 use crate::validators::ValidatorSet;
 
 #[derive(Clone, Default, PartialEq, Debug)]

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::Rng;
+use super::chain::key;
+use super::ledger::{Ledger, Payment, RICH, ledger_spec, owner};
 use crate::amount::Amount;
 use crate::certificate::Certificate;
 use crate::evidence::Evidence;
@@ -11,9 +14,6 @@ use crate::keys::PublicKey;
 use crate::spec::{ConsensusSpec, Rules, RulesFrom};
 use crate::state::registry::{Masternode, Status};
 use crate::state::{Applied, Draft, VerifiedEvidence};
-use crate::testing::Rng;
-use crate::testing::chain::key;
-use crate::testing::ledger::{Ledger, Payment, RICH, ledger_spec, owner};
 use crate::time::Time;
 use crate::transaction::{Action, Class, OutPoint, Output, Tier, VerifiedTransaction, operator_statement};
 use crate::vote::{Height, Phase, ViewNumber, Vote, VoteData};
@@ -24,7 +24,7 @@ const PLAYERS: core::ops::Range<u64> = RICH..RICH + 6;
 const OPERATORS: core::ops::Range<u64> = 10..60;
 
 /// Four Bronze servers, enough money to register more of every tier, and epochs of five blocks.
-pub(super) fn spec() -> ConsensusSpec {
+pub fn spec() -> ConsensusSpec {
     let coin = |time| Output { amount: Amount::from_time(time), owner: owner(RICH) };
     let amounts = [vec![2_000; 30], vec![11_000; 6], vec![110_000; 2]].concat();
     let rules = Rules { epoch_blocks: 5, unbonding_ms: 400_000, evidence_epochs: 2, ..Rules::dev() };
@@ -36,7 +36,7 @@ pub(super) fn spec() -> ConsensusSpec {
 }
 
 /// The operator's agreement to serve an owner.
-pub(super) fn agree(ledger: &Ledger, operator: u64, owner: &Owner) -> (PublicKey, crate::keys::Signature) {
+pub fn agree(ledger: &Ledger, operator: u64, owner: &Owner) -> (PublicKey, crate::keys::Signature) {
     let secret = key(operator);
     let public = secret.public_key();
     (public, secret.sign(&operator_statement(&ledger.chain, owner, &public)))
@@ -53,7 +53,7 @@ struct Building<'a> {
 }
 
 /// A random draft that is valid on the newest block.
-pub(super) fn draft(ledger: &Ledger, dice: &mut Rng) -> Draft {
+pub fn draft(ledger: &Ledger, dice: &mut Rng) -> Draft {
     let after_ms = 5 + dice.below(120_000);
     let time = ledger.state.header.time.plus(after_ms);
     let registry = &ledger.state.registry;
@@ -200,7 +200,7 @@ impl Building<'_> {
 }
 
 /// Proof that a member of the set in force signed two Prepares of a height.
-pub(super) fn equivocation(ledger: &Ledger, index: u16, height: Height) -> VerifiedEvidence {
+pub fn equivocation(ledger: &Ledger, index: u16, height: Height) -> VerifiedEvidence {
     let set = &ledger.state.validators;
     let secret = ledger.key(&set.validator(index).unwrap().key).unwrap();
     let vote = |block| {
@@ -212,7 +212,7 @@ pub(super) fn equivocation(ledger: &Ledger, index: u16, height: Height) -> Verif
 }
 
 /// A certificate of the block by all, or by all but one where that is a quorum.
-pub(super) fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Rng) -> Certificate {
+pub fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Rng) -> Certificate {
     let set = &ledger.state.validators;
     let left_out = set.validator(dice.below(2 * set.len() as u64) as u16).map(|member| member.key);
     let certificate = ledger.certify(applied, |key| Some(*key) != left_out);
@@ -220,7 +220,7 @@ pub(super) fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Rng) ->
 }
 
 /// Adds a random block.
-pub(super) fn extend(ledger: &mut Ledger, dice: &mut Rng) -> Applied {
+pub fn extend(ledger: &mut Ledger, dice: &mut Rng) -> Applied {
     let applied = ledger.derive(draft(ledger, dice)).unwrap();
     let certificate = certificate(ledger, &applied, dice);
     ledger.accept(&applied, certificate);
