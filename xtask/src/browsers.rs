@@ -2,6 +2,7 @@
 //!
 //! The rig and its tests are `tests/browser/`; which browsers they drive is decided here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::panic::resume_unwind;
@@ -37,6 +38,9 @@ const WAITING: &str = "validator-";
 /// The one among them that waits for eleven minutes.
 const LONGEST: &str = "validator-frozen.test.mjs";
 
+/// Files that may be run again: more than these fail for a reason that is everywhere.
+const AGAIN_MAX: usize = 4;
+
 /// Runs every test under `tests/browser/`: in Chromium alone, or in all three browsers.
 pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
     set_up(workspace, extent)?;
@@ -50,26 +54,63 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     if extent == Extent::Fast {
         waiting.retain(|file| !file.ends_with(LONGEST));
     }
-    let node = |files: Vec<PathBuf>, concurrency: &str| {
+    let output = workspace.target.join("browser");
+    let node = |files: Vec<PathBuf>, concurrency: usize, failures: &Path| {
+        fs::create_dir_all(&output).map_err(|source| Failure::Write { path: output.clone(), source })?;
         let mut node = Command::new("node");
-        node.args(["--test", concurrency, "--test-timeout=900000", "--test-reporter=spec"]).args(files);
+        node.args(["--test", "--test-timeout=900000", &format!("--test-concurrency={concurrency}")]);
+        node.args(["--test-reporter=spec", "--test-reporter-destination=stdout"]);
+        node.arg("--test-reporter=./tests/browser/rig/failures.mjs");
+        node.arg("--test-reporter-destination").arg(failures).args(files);
         node.current_dir(&workspace.root).env("TIMECOIN_MODULE", &module).env("TIMECOIN_TRACE", &trace);
         with_programs(workspace, &mut node)?;
-        node.env("TIMECOIN_BROWSER_OUTPUT", workspace.target.join("browser"));
+        node.env("TIMECOIN_BROWSER_OUTPUT", &output);
         if extent == Extent::Fast {
             node.env("TIMECOIN_BROWSERS", "chromium");
         }
-        Ok(node)
+        Ok::<_, Failure>(node)
     };
     // The others run in turn while the longest waits.
-    let mut waiting = node(waiting, "--test-concurrency=2")?;
-    let mut working = node(working, "--test-concurrency=1")?;
-    thread::scope(|scope| {
+    let lists = ["waiting", "working"].map(|lane| output.join(lane).with_extension("failures"));
+    let mut waiting = node(waiting, 2, &lists[0])?;
+    let mut working = node(working, 1, &lists[1])?;
+    let outcome = thread::scope(|scope| {
         let waiting = scope.spawn(|| run(&mut waiting));
         let worked = run(&mut working);
         let waited = waiting.join().unwrap_or_else(|panic| resume_unwind(panic));
         worked.and(waited)
-    })
+    });
+    if outcome.is_ok() {
+        return outcome;
+    }
+    // Several browsers on a small machine take each other's time, and end each other: what failed beside others is asked again alone.
+    let failed = failures(&lists)?;
+    let files: BTreeSet<_> = failed.iter().map(|(file, _)| workspace.root.join(file)).collect();
+    if files.is_empty() || files.len() > AGAIN_MAX {
+        return outcome;
+    }
+    let told: String = failed.iter().map(|(file, words)| format!("  {file}: {words}\n")).collect();
+    println!("again, alone, after these failed beside others:\n{told}");
+    let outcome = run(&mut node(files.into_iter().collect(), 1, &lists[0])?);
+    println!(
+        "{} a second time, after these had failed beside others:\n{told}",
+        if outcome.is_ok() { "passed" } else { "failed" }
+    );
+    outcome
+}
+
+/// The tests that failed: the file of each, and its name with what it said.
+fn failures(lists: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let mut failures = Vec::new();
+    for path in lists {
+        let list = fs::read_to_string(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
+        failures.extend(
+            list.lines()
+                .filter_map(|line| line.split_once('\t'))
+                .map(|(file, words)| (file.into(), words.into())),
+        );
+    }
+    Ok(failures)
 }
 
 /// Builds the programs that pages talk to, and says where they are.

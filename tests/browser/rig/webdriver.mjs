@@ -44,7 +44,11 @@ export async function launchWebkit({ hides } = {}) {
     switchToWindow: (handle) => driver.switchTo().window(handle),
     switchToNew: (type) => driver.switchTo().newWindow(type),
     get: (url) => driver.get(url),
-    executeAsyncScript: (script) => driver.executeAsyncScript(script),
+    executeAsyncScript: (script) =>
+      driver.executeAsyncScript(script).catch((error) => {
+        if (error.name === "NoSuchSessionError") error.message = `WebKit is gone; it wrote: ${server.output.slice(-200)}`;
+        throw error;
+      }),
     takeScreenshot: () => driver.takeScreenshot(),
     close: () => driver.close(),
     async quit() {
