@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { startDevnet } from './rig/devnet.mjs';
@@ -19,6 +20,10 @@ import { build, CHROMIUM } from './www-server.mjs';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const PASSWORD = 'correct horse';
 const KEY_PASSWORD = 'battery staple';
+/** Payments a second, and so blocks: an epoch of 100 ends within half a minute. */
+const RATE = 4;
+/** Several of them, on a busy machine. */
+const EPOCHS_MS = 300_000;
 
 let axe;
 let browser;
@@ -34,7 +39,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'timecoin-validator-pages-'));
   axe = await axeSource();
   await build(join(root, 'www'), ['--outDir', folder, '--emptyOutDir']);
-  devnet = await startDevnet({ validators: 3, browsers: 1, web: folder });
+  devnet = await startDevnet({ validators: 3, browsers: 1, rate: RATE, web: folder });
   // The demo wallet has a Bronze collateral, and nothing for fees.
   paid = devnet.pay(devnet.demo, 10);
   paid.catch(() => undefined);
@@ -144,6 +149,12 @@ test('it is started by its password, and a second tab is told who votes', async 
   await second.getByText('Another tab of this browser holds the signing lock').waitFor();
   assert.ok(await second.locator('li', { hasText: 'Another tab' }).getByRole('button', { name: 'Validate with it' }).isDisabled());
   await second.close();
+});
+
+test('from the next epoch on its votes are in the certificates, as every node counts them', async () => {
+  for (const begun = Date.now(); (await listed()).signed_this_epoch === 0; await sleep(200)) assert.ok(Date.now() - begun < EPOCHS_MS, 'it votes');
+  await page.locator('#duty').locator('..').getByText('voting', { exact: true }).waitFor();
+  await look('validator-voting');
 });
 
 test('frozen it gives the key up, and it takes it again when it is back', async () => {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { end, freePort, ready, start } from "./processes.mjs";
+import { end, freePorts, ready, start } from "./processes.mjs";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const run = promisify(execFile);
@@ -28,8 +28,7 @@ export async function startDevnet({ validators = 2, rate = 2, browsers = 0, web 
   const timecoin = await program();
   const scratch = await mkdtemp(join(tmpdir(), "timecoin-devnet-"));
   const folder = join(scratch, "devnet");
-  // A devnet takes as many ports as it has nodes: far from those that are handed out.
-  const port = 20_000 + ((await freePort()) % 8_000);
+  const port = await freePorts(validators);
   const wallet = join(scratch, "wallet");
   const passwordFile = join(scratch, "password");
   const url = `http://127.0.0.1:${port}`;

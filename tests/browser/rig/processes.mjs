@@ -71,13 +71,29 @@ export async function memory(running, parameter) {
   return (await Promise.all(sizes)).reduce((one, other) => one + other, 0);
 }
 
+const listen = async (wanted) => {
+  const server = createServer();
+  await new Promise((resolve, reject) => server.once("error", reject).listen(wanted, "127.0.0.1", resolve));
+  return server;
+};
+const unlisten = (server) => new Promise((resolve) => server.close(resolve));
+
 /** A port of the loopback interface that was free a moment ago, for programs that cannot choose one themselves. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+  const server = await listen(0);
   const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
+  await unlisten(server);
   return port;
+}
+
+/** The first of so many ports in a row that were free a moment ago, far from those that are handed out. */
+export async function freePorts(count) {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 8_000);
+    const tries = await Promise.allSettled(Array.from({ length: count }, (_, at) => listen(first + at)));
+    await Promise.all(tries.map(({ value }) => value !== undefined && unlisten(value)));
+    if (tries.every(({ status }) => status === "fulfilled")) return first;
+  }
 }
 
 function signal(group, name) {
