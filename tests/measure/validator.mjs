@@ -21,9 +21,11 @@ const PROPOSALS = 200;
 /** Coins of the chain that a page opens on. */
 const COINS = 1_000_000;
 /** Memory is looked at after so many blocks. */
-const BLOCKS = [500, 2_000];
-/** Payments a second: as many as one native validator in a build for tests makes blocks of. */
-const RATE = 200;
+const BLOCKS = [1_000, 10_000];
+/** Payments a second, and so blocks. */
+const RATE = 60;
+/** Times what it was after the first of them. */
+const GROWTH_MAX = 1.15;
 
 /** The figures: `{ name, what, value, unit, gate, beside }`. */
 export async function validator() {
@@ -126,14 +128,21 @@ async function memory() {
   const page = await openValidator(browser, server);
   // A key of nobody: it validates everything, and votes for nothing.
   await startValidator(page, { spec: devnet.spec, peers: [devnet.peers[0]], operatorKey: "07".repeat(32), unused: true });
+  const whole = () => page.evaluate(() => window.validator.status.filled === null);
+  while (!(await whole())) await sleep(200);
+  const { height: from } = await statusOf(page);
   const held = [];
   for (const blocks of BLOCKS) {
-    const there = async () => (await statusOf(page)).height ?? 0;
-    while ((await there()) < blocks) await sleep(500);
+    while ((await statusOf(page)).height < from + blocks) await sleep(200);
     held.push(await browser.memory());
   }
+  // One that lost touch would have begun anew with the state of peers.
+  if (!(await whole()) || (await statusOf(page)).height - from > BLOCKS.at(-1) + 200) throw new Error("it did not validate every block");
   await browser.close();
   await server.close();
   await devnet.close();
-  return BLOCKS.map((blocks, at) => ({ name: `validator_memory_${blocks}_bytes`, what: `memory of the page after ${blocks} blocks`, value: held[at], unit: "bytes" }));
+  return [
+    ...BLOCKS.map((blocks, at) => ({ name: `validator_memory_${blocks}_bytes`, what: `memory of the page after ${blocks} blocks`, value: held[at], unit: "bytes" })),
+    { name: "validator_memory_growth", what: "the last against the first", value: held.at(-1) / held[0], unit: "times", gate: GROWTH_MAX },
+  ];
 }

@@ -68,7 +68,7 @@ pub use event::{
     SubmitError, Ticket, TransactionPhase,
 };
 pub use gate::{Gate, open};
-pub use partial::{Lack, RECENT_BLOCKS};
+pub use partial::{Lack, RECENT_BLOCKS, RECENT_BLOCKS_MAX};
 pub use peers::PeerStatus;
 pub use plan::{plan, verify_block};
 pub use replay::{Replay, ReplayError};

@@ -21,8 +21,14 @@ use super::Node;
 use super::candidates::Progress;
 use super::event::{Effect, Job, Step};
 
-/// Final blocks whose states before are kept, to prove parts of them to those who judge them late.
+/// Final blocks whose states before are kept in any case, to prove parts of them to those who judge them late.
 pub const RECENT_BLOCKS: usize = 8;
+
+/// As many are kept where they are small: blocks come fast then, and a proof is a round trip away.
+pub const RECENT_BLOCKS_MAX: usize = 64;
+
+/// Small are those that change no more coins than this together.
+const RECENT_CHANGES: usize = 8_000;
 
 /// Most changes asked about at once: each takes less than 96 bytes of a question.
 const OPS_MAX: usize = STATE_QUESTION_SIZE_MAX / 96;
@@ -61,10 +67,13 @@ pub(super) struct Recent(VecDeque<(BlockId, Arc<ChainState>, Changes)>);
 impl Recent {
     /// A block is final.
     pub(super) fn add(&mut self, block: BlockId, parent: Arc<ChainState>, changes: Changes) {
-        if self.0.len() >= RECENT_BLOCKS {
-            self.0.pop_front();
-        }
         self.0.push_back((block, parent, changes));
+        let size = |changes: &Changes| changes.spent.len() + changes.made.len();
+        let mut sizes: usize = self.0.iter().map(|(.., changes)| size(changes)).sum();
+        while self.0.len() > RECENT_BLOCKS && (self.0.len() > RECENT_BLOCKS_MAX || sizes > RECENT_CHANGES) {
+            let oldest = self.0.pop_front();
+            sizes -= oldest.map_or(0, |(.., changes)| size(&changes));
+        }
     }
 }
 

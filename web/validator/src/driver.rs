@@ -14,7 +14,7 @@ use timecoin_core::keys::{PublicKey, SecretKey};
 use timecoin_core::mempool::MempoolLimits;
 use timecoin_core::node::{
     Chain, DiscoveryConfig, Effect, Event, Gate, Job, Lack, Node, NodeConfig, Notice, Offence, Parting,
-    PlanContext, RECENT_BLOCKS, Serve, open, plan,
+    PlanContext, RECENT_BLOCKS_MAX, Serve, open, plan,
 };
 use timecoin_core::peer::handshake::PeerId;
 use timecoin_core::spec::ChainSpec;
@@ -29,7 +29,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::links::{Inputs, Links};
 use crate::options::Options;
-use crate::remote::{JoinFailure, Remote};
+use crate::remote::{Failure, JoinFailure, Remote};
 use crate::status::{Stage, Status};
 
 /// Sessions that the node opens.
@@ -40,6 +40,8 @@ pub(crate) enum Input {
     Event(Box<Event>),
     /// What a job lacked.
     Proved(Box<Lack>, CoinTree),
+    /// Nobody proves any more what a block touches.
+    Unproved,
     /// Rows of the state tree.
     Rows(BTreeMap<PageKey, Vec<u8>>),
     /// The page wants it to end.
@@ -118,13 +120,24 @@ impl Driver {
         status.borrow_mut().stage = end.stage();
     }
 
-    async fn work(self, mut waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
-        let store = Rc::new(IndexedDbStore::open(self.name).await?);
+    async fn work(self, waiting: UnboundedReceiver<Input>) -> Result<core::convert::Infallible, End> {
+        let store = Rc::new(IndexedDbStore::open(self.name.clone()).await?);
         // Where nothing young enough is known to trust, the chain is replayed, as native nodes do.
         let remote = match Remote::open(&self.chain, self.net.clone(), &store, self.inputs.clone()).await {
             Err(JoinFailure::Client(error)) => Err(error),
             opened => Ok(opened?),
         };
+        let end = self.validate(&store, &remote, waiting).await;
+        remote.iter().for_each(|remote| remote.stop());
+        end
+    }
+
+    async fn validate(
+        self,
+        store: &Rc<IndexedDbStore>,
+        remote: &Result<Rc<Remote>, Failure>,
+        mut waiting: UnboundedReceiver<Input>,
+    ) -> Result<core::convert::Infallible, End> {
         let identity = SecretKey::from_seed(&entropy());
         let operator = self.operator.public_key();
         let config = NodeConfig {
@@ -143,20 +156,19 @@ impl Driver {
         let clock = Rc::new(Clock::default());
         let mut unused = self.unused;
         loop {
-            if let Ok(remote) = &remote {
-                let joining = core::pin::pin!(remote.join(&config, &store, unused));
+            if let Ok(remote) = remote {
+                let joining = core::pin::pin!(remote.join(&config, store, unused));
                 match select(joining, core::pin::pin!(stop_asked(&mut waiting))).await {
                     Either::Left((joined, _)) => joined?,
                     Either::Right(_) => return Err(End::Stopped),
                 }
             }
-            let (node, effects) = driver::restore(config.clone(), &*store, unused, clock.now()).await?;
-            let remote = match &remote {
-                Err(error) if node.fill().is_some() => {
-                    return Err(JoinFailure::Client(error.clone()).into());
-                }
-                remote => remote.as_ref().ok().cloned(),
-            };
+            let (node, effects) = driver::restore(config.clone(), &**store, unused, clock.now()).await?;
+            if let Err(error) = remote
+                && node.fill().is_some()
+            {
+                return Err(JoinFailure::Client(error.clone()).into());
+            }
             // Said once: from here on the store remembers.
             unused = false;
             let links = Links::new(self.chain.id, identity.clone(), self.inputs.clone());
@@ -165,9 +177,9 @@ impl Driver {
                 context: Arc::clone(node.context()),
                 node,
                 operator,
-                store: Rc::clone(&store),
+                store: Rc::clone(store),
                 links,
-                remote: remote.clone(),
+                remote: remote.as_ref().ok().cloned(),
                 filling: false,
                 gate: Gate::default(),
                 serving: Rc::default(),
@@ -179,7 +191,6 @@ impl Driver {
             running.links.stop();
             waiting = running.waiting;
             if !matches!(end, End::Behind) {
-                remote.iter().for_each(|remote| remote.stop());
                 return Err(end);
             }
         }
@@ -248,7 +259,7 @@ impl Running {
             }
             let progress = self.node.sync_progress();
             let behind = progress.target.0.saturating_sub(progress.applied.0);
-            if self.node.fill().is_some() && behind > RECENT_BLOCKS as u64 {
+            if self.node.fill().is_some() && behind > RECENT_BLOCKS_MAX as u64 {
                 return Err(End::Behind);
             }
         }
@@ -299,6 +310,9 @@ impl Running {
                 self.node.take_proof(&proved);
                 return self.step(lack.job).await;
             }
+            // A proposal that came to nothing, or blocks that all others have long left behind.
+            Input::Unproved if self.node.sync_progress().is_behind() => return Err(End::Behind),
+            Input::Unproved => return Ok(()),
             Input::Rows(rows) => return self.bring_rows(rows).await,
             Input::Stop => return Err(End::Stopped),
         };

@@ -23,14 +23,15 @@ use crate::links::Inputs;
 /// A proof is asked for again after so long: whoever has not judged a block yet cannot prove what it touches.
 const AGAIN_MS: u64 = 30;
 /// Nobody proves it any more: the block is of a state that has gone.
-const GIVE_UP_MS: u64 = 8_000;
+const GIVE_UP_MS: u64 = 3_000;
 /// Questions about transactions under way; what comes beyond is left to others.
 const ASKED_MAX: usize = 16;
 /// Between attempts at the state itself.
 const PATIENCE_MS: u64 = 250;
 
 type Client = LightClient<Peers, MemoryStore>;
-type Failure = ClientError<<MemoryStore as timecoin_core::store::Store>::Error>;
+/// Of the light client, whose own store is memory.
+pub(crate) type Failure = ClientError<<MemoryStore as timecoin_core::store::Store>::Error>;
 
 /// Why the state cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -119,8 +120,10 @@ impl Remote {
             if let Some(block) = lack.block {
                 remote.proving.borrow_mut().remove(&block);
             }
-            if let Some(proved) = proved {
-                remote.inputs.give(Input::Proved(lack, proved));
+            match proved {
+                Some(proved) => remote.inputs.give(Input::Proved(lack, proved)),
+                None if lack.block.is_some() => remote.inputs.give(Input::Unproved),
+                None => {}
             }
         });
     }
