@@ -181,9 +181,21 @@ fn modified(path: &Path) -> Result<Option<SystemTime>, Failure> {
 }
 
 fn is_on_path(program: &str) -> bool {
-    let folders: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-    folders.iter().any(|folder| folder.join(program).is_file())
+    on_path(program).is_some()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The browsers and what drives them, each with its size and time.
+pub(crate) fn installed() -> String {
+    let describe = |program: &Program| {
+        let found = on_path(program.name).and_then(|path| fs::metadata(path).ok());
+        format!("{} {:?}\n", program.name, found.map(|found| (found.len(), found.modified().ok())))
+    };
+    PROGRAMS.iter().map(describe).collect()
 }
 
 #[cfg(test)]

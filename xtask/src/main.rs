@@ -4,6 +4,7 @@
 //! a machine can check; it holds no rule of the chain. No other script is needed to build, test or start anything.
 
 mod browsers;
+mod passed;
 mod programs;
 mod reproducible;
 mod setup;
@@ -23,7 +24,9 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   devnet [ARGUMENTS]     build `timecoin` and start a local network (ARGUMENTS: `timecoin devnet --help`)
-  test [--fast]          every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone
+  test [--fast] [--again]
+                         every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone;
+                         --again also what passed before and depends on nothing that has changed since
   sim --seeds N [...]    run the simulator
   bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes;
                          `bench web [--json]`: what the npm package costs a page
@@ -64,8 +67,11 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
         ("sim", _) => programs::sim(&workspace, rest),
         ("bench", [name, rest @ ..]) if name == "web" => web::bench(&workspace, rest),
         ("bench", _) => programs::bench(&workspace, rest),
-        ("test", []) => test::run_steps(&workspace, test::Extent::Full),
-        ("test", [flag]) if flag == "--fast" => test::run_steps(&workspace, test::Extent::Fast),
+        ("test", flags) if flags.iter().all(|flag| flag == "--fast" || flag == "--again") => {
+            let has = |wanted: &str| flags.iter().any(|flag| flag == wanted);
+            let extent = if has("--fast") { test::Extent::Fast } else { test::Extent::Full };
+            test::run_steps(&workspace, extent, has("--again"))
+        }
         ("browsers", []) => browsers::test(&workspace, test::Extent::Full),
         ("browsers", [flag]) if flag == "--fast" => browsers::test(&workspace, test::Extent::Fast),
         ("tidy", []) => tidy::run(&workspace),

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every check, in order, each timed; all of them run even when one fails.
+//! `cargo xtask test`: every check, in order, each timed; all of them run even when one fails. What takes minutes, passed before and
+//! depends on nothing that has changed since is not run again.
 //!
 //! Steps share Cargo's output: clippy and docs use the same checked dependencies, and programs and tests are built
 //! with one set of features.
@@ -6,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 use crate::workspace::{Failure, Workspace, run};
-use crate::{browsers, reproducible, setup, tidy, wasm, web};
+use crate::{browsers, passed, reproducible, setup, tidy, wasm, web};
 
 /// How much is run.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Everything that needs no long simulation and no second browser.
     Fast,
@@ -23,51 +24,116 @@ const EXTERNAL_VECTORS: &str = "../shared/vectors";
 struct Step {
     name: &'static str,
     run: fn(&Workspace, Extent) -> Result<(), Failure>,
+    /// For a step that is remembered when it passes: files and folders, by the beginning of their paths, that it does not depend on.
+    remembered: Option<&'static [&'static str]>,
 }
 
+impl Step {
+    const fn new(name: &'static str, run: fn(&Workspace, Extent) -> Result<(), Failure>) -> Self {
+        Self { name, run, remembered: None }
+    }
+
+    const fn remembered(self, left_out: &'static [&'static str]) -> Self {
+        Self { remembered: Some(left_out), ..self }
+    }
+
+    /// What the outcome depends on; none where the step is always run.
+    fn fingerprint(&self, workspace: &Workspace, extent: Extent) -> Option<String> {
+        let vectors = passed::listing(&workspace.root.join(EXTERNAL_VECTORS));
+        let further = [format!("{extent:?}"), vectors, browsers::installed()];
+        passed::fingerprint(workspace, self.remembered?, &further)
+    }
+}
+
+/// No test reads these.
+const TEXTS: &str = "docs/adr/";
+
 const STEPS: &[Step] = &[
-    Step { name: "set-up", run: |workspace, _| setup::for_tests(workspace) },
-    Step { name: "tidy", run: |workspace, _| tidy::run(workspace) },
-    Step { name: "format", run: |workspace, _| cargo(workspace, "fmt --all --check") },
-    Step {
-        name: "clippy",
-        run: |workspace, _| cargo(workspace, "clippy --workspace --all-targets -- -D warnings"),
-    },
-    Step {
-        name: "clippy wasm32",
-        run: |workspace, _| {
-            let packages = "--package timecoin-core --package timecoin-web --package timecoin-verifier";
-            cargo(workspace, &format!("clippy {packages} --target {} -- -D warnings", setup::WASM))
-        },
-    },
-    Step { name: "docs", run: |workspace, _| docs(workspace) },
-    Step { name: "build", run: |workspace, _| build(workspace) },
-    Step {
-        name: "tests",
-        // Not `--doc`: tidy sees to it that there is nothing to run, and looking for it reads every crate once more.
-        run: |workspace, _| {
-            cargo(workspace, "test --workspace --exclude xtask --lib --bins --tests --no-fail-fast")
-        },
-    },
-    Step { name: "tests of xtask", run: |workspace, _| cargo(workspace, "test --package xtask --bins") },
-    Step { name: "simulator", run: simulator },
-    Step { name: "wasm under Node", run: |workspace, _| wasm::test(workspace) },
-    Step {
-        name: "reproducible",
-        run: |workspace, _| reproducible::test(workspace, reproducible::Payloads::Smallest),
-    },
-    Step { name: "bundlers", run: |workspace, _| web::test_bundlers(workspace) },
-    Step { name: "browsers", run: browsers::test },
+    Step::new("set-up", |workspace, _| setup::for_tests(workspace)),
+    Step::new("tidy", |workspace, _| tidy::run(workspace)),
+    Step::new("format", |workspace, _| cargo(workspace, "fmt --all --check")),
+    Step::new("clippy", |workspace, _| cargo(workspace, "clippy --workspace --all-targets -- -D warnings")),
+    Step::new("clippy wasm32", |workspace, _| {
+        let packages =
+            ["core", "web", "validator", "verifier"].map(|name| format!("--package timecoin-{name} "));
+        cargo(workspace, &format!("clippy {} --target {} -- -D warnings", packages.concat(), setup::WASM))
+    }),
+    Step::new("docs", |workspace, _| docs(workspace)),
+    Step::new("build", |workspace, _| build(workspace)),
+    // Not `--doc`: tidy sees to it that there is nothing to run, and looking for it reads every crate once more.
+    Step::new("tests", |workspace, _| {
+        cargo(workspace, "test --workspace --exclude xtask --lib --bins --tests --no-fail-fast")
+    })
+    .remembered(&[
+        "www/",
+        "tests/browser/",
+        "tests/bundlers/",
+        "tests/measure/",
+        "tests/wasm/",
+        "xtask/",
+        TEXTS,
+    ]),
+    Step::new("tests of xtask", |workspace, _| cargo(workspace, "test --package xtask --bins")),
+    Step::new("simulator", simulator).remembered(&[
+        "www/",
+        "web/",
+        "tests/browser/",
+        "tests/bundlers/",
+        "tests/measure/",
+        "tests/wasm/",
+        "tests/tests/",
+        "docs/",
+    ]),
+    Step::new("wasm under Node", |workspace, _| wasm::test(workspace)).remembered(&[
+        "www/",
+        "tests/browser/",
+        "tests/bundlers/",
+        "tests/measure/",
+        "tests/tests/",
+        TEXTS,
+    ]),
+    Step::new("reproducible", |workspace, _| reproducible::test(workspace, reproducible::Payloads::Smallest))
+        .remembered(&["www/", "tests/", "docs/"]),
+    Step::new("bundlers", |workspace, _| web::test_bundlers(workspace)).remembered(&[
+        "www/",
+        "tests/browser/",
+        "tests/measure/",
+        "tests/tests/",
+        "tests/wasm/",
+        TEXTS,
+    ]),
+    Step::new("browsers", browsers::test).remembered(&[
+        "tests/bundlers/",
+        "tests/measure/",
+        "tests/tests/",
+        "tests/wasm/",
+        TEXTS,
+    ]),
 ];
 
-/// Runs every step and reports them all.
-pub(crate) fn run_steps(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
+/// Runs every step and reports them all; `again` also those that have passed and would do so once more.
+pub(crate) fn run_steps(workspace: &Workspace, extent: Extent, again: bool) -> Result<(), Failure> {
     let start = now();
     let mut report = Vec::new();
     for (at, step) in STEPS.iter().enumerate() {
         println!("\n[{}/{}] {}", at + 1, STEPS.len(), step.name);
         let begin = now();
+        let fingerprint = step.fingerprint(workspace, extent);
+        let noted =
+            fingerprint.as_ref().filter(|fingerprint| passed::is_noted(workspace, step.name, fingerprint));
+        if noted.is_some() && !again {
+            let row = format!(
+                "  ok     before     {}: nothing that it depends on has changed since it passed",
+                step.name
+            );
+            println!("{row}");
+            report.push((row, true));
+            continue;
+        }
         let outcome = (step.run)(workspace, extent);
+        if let (Ok(()), Some(fingerprint)) = (&outcome, &fingerprint) {
+            passed::write_down(workspace, step.name, fingerprint);
+        }
         let row = row(step.name, begin.elapsed(), &outcome);
         println!("{row}");
         report.push((row, outcome.is_ok()));
