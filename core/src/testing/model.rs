@@ -200,15 +200,20 @@ impl Building<'_> {
 }
 
 /// Proof that a member of the set in force signed two Prepares of a height.
+///
+/// # Panics
+/// If there is no such member, or its key is none of the ledger's.
+#[must_use]
 pub fn equivocation(ledger: &Ledger, index: u16, height: Height) -> VerifiedEvidence {
     let set = &ledger.state.validators;
-    let secret = ledger.key(&set.validator(index).unwrap().key).unwrap();
+    let member = set.validator(index).expect("the index is in the set");
+    let secret = ledger.key(&member.key).expect("the ledger has its members' keys");
     let vote = |block| {
         let data = VoteData { phase: Phase::Prepare, height, view: ViewNumber(0), block, valid_view: None };
         Vote::sign(data, index, &ledger.chain, secret)
     };
     let evidence = Evidence::new(vote(None), vote(Some(ledger.state.id)));
-    VerifiedEvidence::verify(evidence, set, &ledger.chain).unwrap()
+    VerifiedEvidence::verify(evidence, set, &ledger.chain).expect("the votes conflict")
 }
 
 /// A certificate of the block by all, or by all but one where that is a quorum.
@@ -220,8 +225,11 @@ pub fn certificate(ledger: &Ledger, applied: &Applied, dice: &mut Rng) -> Certif
 }
 
 /// Adds a random block.
+///
+/// # Panics
+/// Never: the model makes good ones.
 pub fn extend(ledger: &mut Ledger, dice: &mut Rng) -> Applied {
-    let applied = ledger.derive(draft(ledger, dice)).unwrap();
+    let applied = ledger.derive(draft(ledger, dice)).expect("the model makes good ones");
     let certificate = certificate(ledger, &applied, dice);
     ledger.accept(&applied, certificate);
     applied

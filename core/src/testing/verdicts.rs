@@ -190,8 +190,11 @@ impl Judge {
     }
 }
 
+/// A change, by the name of what is wrong afterwards.
+type Way<T> = (&'static str, fn(&mut T));
+
 /// Ways to lie in a header.
-const LIES: [(&str, fn(&mut Header)); 15] = [
+const LIES: [Way<Header>; 15] = [
     ("version", |header| header.version += 1),
     ("height", |header| header.height.0 += 1),
     ("view", |header| header.view.0 += 1),
@@ -210,7 +213,7 @@ const LIES: [(&str, fn(&mut Header)); 15] = [
 ];
 
 /// Ways to ask for a coin that is not there: a place that was never paid to, another amount, a payment that never was.
-const PHANTOMS: [(&str, fn(&mut (OutPoint, Output))); 3] = [
+const PHANTOMS: [Way<(OutPoint, Output)>; 3] = [
     ("index of a coin", |coin| coin.0.index += 9_000),
     ("amount of a coin", |coin| coin.1.amount.0 += 1),
     ("payment that made a coin", |coin| coin.0.txid.0 = Hash([9; 32])),
