@@ -4,6 +4,8 @@
 window.workers = [];
 window.Worker = class extends Worker {
   constructor(...given) {
+    // A document that is gone may still come to this point, and its Worker would hold the lock of the key for good.
+    if (window.over) throw new Error("this document is over");
     super(...given);
     window.workers.push(this);
   }
@@ -25,7 +27,7 @@ window.start = (options) =>
 window.insist = async (options) => {
   for (const begun = performance.now(); ; ) {
     const outcome = await window.start(options);
-    if (outcome.code !== "key_in_use" || performance.now() - begun > 30_000) return outcome;
+    if (outcome.code !== "key_in_use" || performance.now() - begun > 60_000) return outcome;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 };
@@ -42,6 +44,7 @@ window.live = async (options, ms, speaks) => {
   const status = () => frame.contentWindow.validator?.status ?? null;
   for (const begun = performance.now(); speaks && !(status()?.votes_signed > 0) && performance.now() - begun < 30_000; ) await sleep(10);
   await sleep(ms);
+  frame.contentWindow.over = true;
   for (const worker of frame.contentWindow.workers) worker.terminate();
   const last = status();
   frame.remove();
