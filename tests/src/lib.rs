@@ -6,3 +6,4 @@ pub mod port;
 pub mod relay;
 pub mod session;
 pub mod sim;
+pub mod twins;

@@ -27,7 +27,7 @@ Usage: cargo xtask COMMAND
   test [--fast] [--again]
                          every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone;
                          --again also what passed before and depends on nothing that has changed since
-  sim --seeds N [...]    run the simulator
+  sim --seeds N [...]    run the simulator; `sim --twins R`: all ways in which a validator that runs twice is heard in R rounds
   bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes;
                          `bench web [--json]`: what the npm package costs a page
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers

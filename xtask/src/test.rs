@@ -170,10 +170,13 @@ fn cargo(workspace: &Workspace, line: &str) -> Result<(), Failure> {
     run(&mut workspace.cargo(line.split_whitespace()))
 }
 
-/// Many seeds of whole networks with faults; `cargo xtask sim --seeds 2000` runs more of them.
+/// Many seeds of whole networks with faults, and validators that run twice; `cargo xtask sim --seeds 2000` and `--twins 4` run more of
+/// them.
 fn simulator(workspace: &Workspace, extent: Extent) -> Result<(), Failure> {
     let seeds = if extent == Extent::Fast { 10 } else { 50 };
-    cargo(workspace, &format!("run --release --package timecoin-tests --bin sim -- --seeds {seeds}"))
+    let run = "run --release --package timecoin-tests --bin sim --";
+    cargo(workspace, &format!("{run} --seeds {seeds}"))?;
+    cargo(workspace, &format!("{run} --twins 3"))
 }
 
 fn docs(workspace: &Workspace) -> Result<(), Failure> {

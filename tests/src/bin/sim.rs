@@ -1,5 +1,6 @@
 //! `sim`: runs the simulator over many seeds (`cargo xtask sim`).
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -7,10 +8,16 @@ use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
 use timecoin_tests::sim::{Options, Outcome, Summary, Topology, run};
+use timecoin_tests::twins::Play;
+
+/// 15^6 is more than a day.
+const TWIN_ROUNDS_MAX: u32 = 6;
 
 const USAGE: &str = "\
-Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--topology T] [--steps-max N]
+Usage: sim --twins R
+       sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--topology T] [--steps-max N]
 
+  --twins R      a validator that runs twice under one key and leads: all 15^R ways to part four validators in R rounds
   --seeds N      how many seeds
   --start S      the first seed (0)
   --json         one line of JSON per seed that fails, and a summary
@@ -25,6 +32,7 @@ Usage: sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--topology 
 #[derive(Default)]
 struct Arguments {
     seeds: Option<u64>,
+    twins: Option<u32>,
     start: u64,
     json: bool,
     verbose: bool,
@@ -50,6 +58,10 @@ fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
                 let number: u64 = value.parse().ok()?;
                 match name.as_str() {
                     "--seeds" => arguments.seeds = Some(number),
+                    "--twins" => {
+                        arguments.twins =
+                            Some(u32::try_from(number).ok().filter(|rounds| *rounds <= TWIN_ROUNDS_MAX)?)
+                    }
                     "--start" => arguments.start = number,
                     "--heights" => arguments.options.heights = number,
                     "--nodes" => {
@@ -64,7 +76,7 @@ fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
             }
         }
     }
-    arguments.seeds.is_some().then_some(arguments)
+    (arguments.seeds.is_some() != arguments.twins.is_some()).then_some(arguments)
 }
 
 fn main() -> ExitCode {
@@ -72,30 +84,43 @@ fn main() -> ExitCode {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    let begin = now();
-    let mut summary = Summary::default();
-    let seeds = arguments.seeds.unwrap_or(0);
+    match arguments.twins {
+        Some(rounds) => twins(rounds),
+        None => seeds(&arguments),
+    }
+}
+
+/// Calls `work` for the numbers below `count` on all processors, and `take` with what it gives, as it comes.
+fn each<T: Send>(count: u64, work: impl Fn(u64) -> T + Sync, mut take: impl FnMut(T)) {
     let (finished, outcomes) = mpsc::channel();
     let taken = AtomicU64::new(0);
     scope(|threads| {
         for _ in 0..available_parallelism().map_or(1, usize::from) {
-            let (finished, taken, arguments) = (finished.clone(), &taken, &arguments);
+            let (finished, taken, work) = (finished.clone(), &taken, &work);
             threads.spawn(move || {
                 loop {
                     let number = taken.fetch_add(1, Ordering::Relaxed);
-                    if number >= seeds {
+                    if number >= count || finished.send(work(number)).is_err() {
                         break;
                     }
-                    let seed = arguments.start.saturating_add(number);
-                    finished.send((seed, run(seed, &arguments.options))).ok();
                 }
             });
         }
         drop(finished);
-        for (seed, outcome) in outcomes {
-            summary.add(&outcome);
-            report(seed, &outcome, &arguments);
-        }
+        outcomes.into_iter().for_each(&mut take);
+    });
+}
+
+fn seeds(arguments: &Arguments) -> ExitCode {
+    let begin = now();
+    let mut summary = Summary::default();
+    let run = |number| {
+        let seed = arguments.start.saturating_add(number);
+        (seed, run(seed, &arguments.options))
+    };
+    each(arguments.seeds.unwrap_or(0), run, |(seed, outcome)| {
+        summary.add(&outcome);
+        report(seed, &outcome, arguments);
     });
     let elapsed_ms = begin.elapsed().as_millis() as u64;
     if arguments.json {
@@ -104,6 +129,28 @@ fn main() -> ExitCode {
         println!("{}", summary.to_text(elapsed_ms));
     }
     if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn twins(rounds: u32) -> ExitCode {
+    let begin = now();
+    let (mut failed, mut noticed, mut views) = (0, 0, BTreeMap::<u32, u64>::new());
+    let play = |number: u64| (number, Play::way(rounds, number as usize).run());
+    each(Play::ways(rounds) as u64, play, |(number, ending)| match ending {
+        Ok(ending) => {
+            noticed += usize::from(ending.evidence > 0);
+            *views.entry(ending.decided_in.0).or_default() += 1;
+        }
+        Err(fault) => {
+            failed += 1;
+            println!("scenario {number} of {rounds} rounds FAILED: {fault}");
+        }
+    });
+    let (ways, seconds) = (Play::ways(rounds), begin.elapsed().as_secs_f64());
+    println!(
+        "{ways} scenarios of {rounds} rounds, {failed} failed, in {noticed} the twins were noticed, {seconds:.0} s"
+    );
+    println!("the view of the last decision, and how often: {views:?}");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn report(seed: u64, outcome: &Outcome, arguments: &Arguments) {

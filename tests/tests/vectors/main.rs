@@ -11,6 +11,7 @@ mod golden;
 mod light_client;
 mod rfc6962;
 mod slip10;
+mod twins;
 
 use std::fs;
 
