@@ -19,9 +19,12 @@ const KILLS = {
   firefox: { tabs: 1, worker: 6, tab: 2, browser: 2 },
   webkit: { tabs: 1, worker: 6, tab: 2, browser: 0 },
 };
-/** Of three lives one ends so many milliseconds after its start: before the database is open, or while it listens for its own key, */
+/**
+ * Of three lives one ends so many milliseconds after its start: before the database is open, or while it listens for its own key. Not in
+ * WebKit: there the lock that a Worker asks for while it is ended may be held by nobody until the last tab of the site is closed.
+ */
 const EARLY_MS = [20, 1_200];
-/** and two so many after its first vote is heard of. */
+/** Two end so many after their first vote is heard of. */
 const LATE_MS = [0, 400];
 
 describe("killed validators", { concurrency: true }, () => {
@@ -120,7 +123,7 @@ function killed(name) {
       [kinds[at], kinds[other]] = [kinds[other], kinds[at]];
     }
     return kinds.map((kind) => {
-      const speaks = random.between(0, 3) > 0;
+      const speaks = random.between(0, 3) > 0 || name === "webkit";
       return { kind, speaks, ms: random.between(...(speaks ? LATE_MS : EARLY_MS)), crashes: name === "chromium" && random.between(0, 2) > 0 };
     });
   }

@@ -34,7 +34,7 @@ const PROGRAMS: &[Program] = &[
 ];
 
 /// What the names of files begin with whose tests wait for minutes and work for seconds: they run beside the others.
-const WAITING: &[&str] = &["absence", "validator-"];
+const WAITING: &str = "validator-";
 /// The one among them that waits for eleven minutes.
 const LONGEST: &str = "validator-frozen.test.mjs";
 
@@ -48,10 +48,8 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     web::package(workspace)?;
     let trace = wasm::record(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
-    let waits = |file: &PathBuf| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        WAITING.iter().any(|beginning| name.starts_with(beginning))
-    };
+    let waits =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WAITING));
     let (mut waiting, working): (Vec<_>, Vec<_>) = files.into_iter().partition(waits);
     if extent == Extent::Fast {
         waiting.retain(|file| !file.ends_with(LONGEST));
