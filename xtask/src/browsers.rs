@@ -85,17 +85,23 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     }
     // Several browsers on a small machine take each other's time, and end each other: what failed beside others is asked again alone.
     let failed = failures(&lists)?;
-    let files: BTreeSet<_> = failed.iter().map(|(file, _)| workspace.root.join(file)).collect();
+    let (browsers, failed): (Vec<_>, Vec<_>) =
+        failed.into_iter().partition(|(_, words)| words.starts_with('@'));
+    let files: BTreeSet<_> = failed.iter().map(|(file, _)| file.as_str()).collect();
     if files.is_empty() || files.len() > AGAIN_MAX {
         return outcome;
     }
     let told: String = failed.iter().map(|(file, words)| format!("  {file}: {words}\n")).collect();
     println!("again, alone, after these failed beside others:\n{told}");
-    let outcome = run(&mut node(files.into_iter().collect(), 1, &lists[0])?);
-    println!(
-        "{} a second time, after these had failed beside others:\n{told}",
-        if outcome.is_ok() { "passed" } else { "failed" }
-    );
+    let mut again = node(files.iter().map(|file| workspace.root.join(file)).collect(), 1, &lists[0])?;
+    // Where each of them failed in some browsers, in those.
+    if browsers.iter().all(|(_, name)| name != "@all") {
+        let names: BTreeSet<_> = browsers.iter().map(|(_, name)| name.trim_start_matches('@')).collect();
+        again.env("TIMECOIN_BROWSERS", names.into_iter().collect::<Vec<_>>().join(","));
+    }
+    let outcome = run(&mut again);
+    let word = if outcome.is_ok() { "passed" } else { "failed" };
+    println!("{word} a second time, after these had failed beside others:\n{told}");
     outcome
 }
 
