@@ -32,6 +32,9 @@ export async function validator() {
   return [...(await sizes()), ...(await block()), ...(await latency()), ...(await memory()), ...(await joining())];
 }
 
+/** Whether a page has every coin in its store. */
+const isWhole = async (page) => (await statusOf(page)).filled === null;
+
 /** A page that knows nothing of a chain which waits for its vote: from navigation to that vote, and until it has every coin. */
 async function joining() {
   const [devnet, server] = await Promise.all([startDevnet({ validators: 3, browsers: 1, rate: 0 }), serveNode()]);
@@ -46,7 +49,7 @@ async function joining() {
   await until(page, () => window.validator.status.votes_signed > 0);
   const voted = performance.now() - begun;
   await paid;
-  while (!(await page.evaluate(() => window.validator.status.filled === null))) await devnet.coins(1);
+  while (!(await isWhole(page))) await devnet.coins(1);
   const whole = performance.now() - begun;
   await browser.close();
   await server.close();
@@ -128,8 +131,7 @@ async function memory() {
   const page = await openValidator(browser, server);
   // A key of nobody: it validates everything, and votes for nothing.
   await startValidator(page, { spec: devnet.spec, peers: [devnet.peers[0]], operatorKey: "07".repeat(32), unused: true });
-  const whole = () => page.evaluate(() => window.validator.status.filled === null);
-  while (!(await whole())) await sleep(200);
+  while (!(await isWhole(page))) await sleep(200);
   const { height: from } = await statusOf(page);
   const held = [];
   for (const blocks of BLOCKS) {
@@ -137,7 +139,7 @@ async function memory() {
     held.push(await browser.memory());
   }
   // One that lost touch would have begun anew with the state of peers.
-  if (!(await whole()) || (await statusOf(page)).height - from > BLOCKS.at(-1) + 200) throw new Error("it did not validate every block");
+  if (!(await isWhole(page)) || (await statusOf(page)).height - from > BLOCKS.at(-1) + 200) throw new Error("it did not validate every block");
   await browser.close();
   await server.close();
   await devnet.close();

@@ -1,6 +1,6 @@
 //! Twins (Bano and others, arXiv 2004.10617): a validator that runs twice under one key, each of the two honest for itself, so that
-//! together they contradict themselves in every way there is. Who hears whom is said for every round, which lasts as long as a view may; what is not heard is lost. After
-//! the last round everybody hears everybody, and nobody runs twice any more.
+//! together they contradict themselves in every way there is. Who hears whom is said for every round, which lasts as long as a view may;
+//! what is not heard is lost. After the last round everybody hears everybody, and nobody runs twice any more.
 //!
 //! Engines and signers are the real ones, on one height in virtual time. No two blocks may come to have a commit certificate, no honest
 //! validator may stand accused, and in the end all have decided.
@@ -287,8 +287,8 @@ impl<'a> Stage<'a> {
             Output::Sign(data) => return Ok(self.sign(at, data)),
             Output::Build { view } => {
                 // Each machine makes blocks of its own: a twin's are others.
-                let name = [&view.0.to_le_bytes()[..], &at.to_le_bytes()].concat();
-                let block = BlockId(Tag::new("timecoin twins block").hash(&[&name]));
+                let name: [&[u8]; 2] = [&view.0.to_le_bytes(), &at.to_le_bytes()];
+                let block = BlockId(Tag::new("timecoin twins block").hash(&name));
                 return Ok(Some(Input::Built { view, block }));
             }
             Output::Check(block) => return Ok(Some(Input::BlockVerdict { block, valid: true })),
@@ -317,9 +317,11 @@ impl<'a> Stage<'a> {
                 proposals.into_iter().for_each(|vote| self.propose(at, vote));
                 self.broadcast(at, &Message::Votes(votes));
                 // Stands for sync: who hears that this one still waits, and has the decision, tells it.
-                let told = (0..self.machines.len()).filter(|to| self.hears(at, *to) && self.hears(*to, at));
-                let told: Vec<_> = told.filter_map(|to| self.machines[to].decided.clone()).take(1).collect();
-                told.into_iter().for_each(|decision| self.send(at, Message::Certificate(decision)));
+                let mut told =
+                    (0..self.machines.len()).filter(|to| self.hears(at, *to) && self.hears(*to, at));
+                if let Some(decision) = told.find_map(|to| self.machines[to].decided.clone()) {
+                    self.send(at, Message::Certificate(decision));
+                }
             }
         }
         Ok(None)

@@ -1,17 +1,17 @@
 //! What passed before: a step is not run again while the files it depends on, the programs it uses and what it is asked for are the
 //! same. Whatever cannot be found out counts as changed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
+use crate::web::sha256;
 use crate::workspace::Workspace;
 
 /// Programs whose versions matter to steps that take minutes.
-const PROGRAMS: [(&str, &str); 2] = [("rustc", "--verbose"), ("node", "--no-warnings")];
+const PROGRAMS: [&str; 2] = ["rustc", "node"];
 
 /// Hash of all that the outcome of a step depends on: every file of the repository but those below the folders `left_out`, and
 /// further things by name. None where that cannot be found out, or where variables steer the tests.
@@ -19,28 +19,21 @@ pub(crate) fn fingerprint(workspace: &Workspace, left_out: &[&str], further: &[S
     if std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("TIMECOIN_")) {
         return None;
     }
-    let mut hash = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    for (program, flag) in PROGRAMS {
-        add(&output(Command::new(program).args([flag, "--version"]))?);
+    let mut text = further.join("\n");
+    for program in PROGRAMS {
+        text += &String::from_utf8(output(Command::new(program).arg("--version"))?).ok()?;
     }
-    further.iter().for_each(|text| add(text.as_bytes()));
     // Git's own hashes would miss what is not committed.
     let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
     let list = output(Command::new("git").args(list).current_dir(&workspace.root))?;
-    let mut paths: Vec<&str> =
-        std::str::from_utf8(&list).ok()?.split('\0').filter(|path| !path.is_empty()).collect();
-    paths.sort_unstable();
-    paths.dedup();
+    let list = String::from_utf8(list).ok()?;
+    let paths: BTreeSet<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
     for path in paths.into_iter().filter(|path| !left_out.iter().any(|folder| path.starts_with(folder))) {
-        add(path.as_bytes());
         // A file that Git knows and that is gone is a change as well.
-        add(&fs::read(workspace.root.join(path)).unwrap_or_default());
+        let hash = fs::read(workspace.root.join(path)).map_or_else(|_| "gone".into(), |bytes| sha256(&bytes));
+        text += &format!("{path} {hash}\n");
     }
-    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(sha256(text.as_bytes()))
 }
 
 /// Names, sizes and times of the files of a folder, which is no part of the repository; empty where it is absent.

@@ -118,8 +118,9 @@ pub fn judge(recording: &Recording) -> Result<Vec<Verdict>, String> {
         let height = judge.state.height().next();
         let mut next = None;
         for Candidate { name, block, proof } in candidates {
-            let local = judge.local(block);
-            let proved = judge.proved(block, proof.as_deref());
+            let read = judge.read(block);
+            let local = read.clone().and_then(|block| judge.local(block));
+            let proved = read.and_then(|block| judge.proved(block, proof.as_deref()));
             let brief = |applied: &Applied| (applied.state.id, applied.block.header.state_root);
             verdicts.push(Verdict {
                 height,
@@ -164,14 +165,12 @@ impl Judge {
             .map_err(|error| error.to_string())
     }
 
-    fn local(&self, block: &[u8]) -> Result<Applied, String> {
-        let block = self.read(block)?;
+    fn local(&self, block: VerifiedBlock) -> Result<Applied, String> {
         validate(&self.spec.consensus, &self.chain, &self.state, block).map_err(|error| error.to_string())
     }
 
     /// With the tree taken away, and what a proof proves in its place.
-    fn proved(&self, block: &[u8], proof: Option<&[u8]>) -> Result<Applied, String> {
-        let block = self.read(block)?;
+    fn proved(&self, block: VerifiedBlock, proof: Option<&[u8]>) -> Result<Applied, String> {
         let spec = &self.spec.consensus;
         let changes = planned_changes(spec, &self.chain, &self.state, block.draft());
         let ops = changes.map_err(|error| error.to_string())?.ops();

@@ -12,9 +12,9 @@ export default async function* failures(events) {
   for await (const { type, data } of events) {
     if (type !== "test:fail") continue;
     const { cause, failureType, message } = data.details.error;
-    // A suite fails with its tests, and has nothing of its own to say.
     const file = relative(process.cwd(), data.file ?? data.name);
     const depths = pending.get(file) ?? [];
+    // A suite fails with its tests, and has nothing of its own to say.
     if (failureType === "subtestsFailed") {
       if (BROWSERS.includes(data.name)) {
         pending.set(file, depths.filter((depth) => depth <= data.nesting));

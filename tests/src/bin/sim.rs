@@ -10,7 +10,7 @@ use std::time::Instant;
 use timecoin_tests::sim::{Options, Outcome, Summary, Topology, run};
 use timecoin_tests::twins::Play;
 
-/// 15^6 is more than a day.
+/// 15^6 scenarios take hours.
 const TWIN_ROUNDS_MAX: u32 = 6;
 
 const USAGE: &str = "\
