@@ -9,11 +9,11 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { startDevnet } from './rig/devnet.mjs';
 import { chromium } from './rig/packages.mjs';
+import { eventually } from './rig/validators.mjs';
 import { axeSource, look as lookAt, screenshots } from './www-app.mjs';
 import { build, CHROMIUM } from './www-server.mjs';
 
@@ -152,7 +152,7 @@ test('it is started by its password, and a second tab is told who votes', async 
 });
 
 test('from the next epoch on its votes are in the certificates, as every node counts them', async () => {
-  for (const begun = Date.now(); (await listed()).signed_this_epoch === 0; await sleep(200)) assert.ok(Date.now() - begun < EPOCHS_MS, 'it votes');
+  await eventually(async () => (await listed()).signed_this_epoch > 0, async () => JSON.stringify(await listed()), EPOCHS_MS);
   await page.locator('#duty').locator('..').getByText('voting', { exact: true }).waitFor();
   await look('validator-voting');
 });
@@ -161,16 +161,13 @@ test('frozen it gives the key up, and it takes it again when it is back', async 
   const { operator } = await listed();
   const other = await open('#/network');
   const held = async () => (await other.evaluate(async () => (await navigator.locks.query()).held.map(({ name }) => name))).includes(`timecoin operator ${operator}`);
-  const until = async (wanted) => {
-    for (const begun = Date.now(); (await held()) !== wanted; ) assert.ok(Date.now() - begun < 30_000, `held: ${!wanted}`);
-  };
-  await until(true);
+  await eventually(held);
   // Frozen by the debugger, the page kept its lock here, and why is not known: it is told what a browser would tell it.
   await page.evaluate(() => document.dispatchEvent(new Event('freeze')));
   await page.getByText('suspended').waitFor();
-  await until(false);
+  await eventually(async () => !(await held()));
   await page.evaluate(() => document.dispatchEvent(new Event('resume')));
-  await until(true);
+  await eventually(held);
   await page.getByText(/voting|not in the set/).first().waitFor();
   assert.equal(await page.getByText('Silent for now').count(), 0, 'it remembers what it has signed');
   await other.close();

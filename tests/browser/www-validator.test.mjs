@@ -6,24 +6,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { faults, press, see, watchFaults } from "./rig/app.mjs";
 import { BROWSERS, launch, shot, until } from "./rig/browsers.mjs";
 import { startDevnet } from "./rig/devnet.mjs";
+import { eventually } from "./rig/validators.mjs";
 import { build } from "./www-server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const PATIENCE_MS = 120_000;
-
-async function eventually(what, probe) {
-  for (const begun = Date.now(); Date.now() - begun < PATIENCE_MS; await sleep(100)) {
-    const answer = await probe();
-    if (answer) return answer;
-  }
-  throw new Error(`never: ${what}`);
-}
 
 let folder;
 before(async () => {
@@ -58,7 +49,7 @@ function linkTests(name) {
     const [tab] = await tabs();
     assert.deepEqual([tab.status, tab.signed_this_epoch], ["active", 0]);
     const from = await devnet.rpc("getblockcount");
-    await eventually("three blocks more", async () => (await devnet.rpc("getblockcount")) >= from + 3);
+    await eventually(async () => (await devnet.rpc("getblockcount")) >= from + 3, () => "three blocks more");
   });
 
   test("the link and one click", async () => {
@@ -70,7 +61,7 @@ function linkTests(name) {
     await press(page, "Start validating");
     await see(page, "This tab validates");
     // Every node counts this from the certificates in the blocks.
-    await eventually("its vote in a certificate", async () => (await tabs(1))[0].signed_this_epoch > 0);
+    await eventually(async () => (await tabs(1))[0].signed_this_epoch > 0, () => "its vote in a certificate");
     await until(page, () => document.querySelector("#duty")?.parentElement.innerText.includes("voting"));
     const relays = await until(page, () => {
       const rows = [...document.querySelectorAll("[aria-labelledby=relays] tbody tr")].map((row) => row.innerText);
@@ -89,7 +80,7 @@ function linkTests(name) {
     assert.ok(!locks.some((lock) => lock.startsWith("timecoin operator")), `${locks}`);
     const { last_signed } = (await tabs())[0];
     const from = await devnet.rpc("getblockcount");
-    await eventually("three blocks more", async () => (await devnet.rpc("getblockcount")) >= from + 3);
+    await eventually(async () => (await devnet.rpc("getblockcount")) >= from + 3, () => "three blocks more");
     assert.ok((await tabs())[0].last_signed <= Math.max(last_signed, from + 1), "it signs no more");
   });
 }

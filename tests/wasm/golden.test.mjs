@@ -2,15 +2,9 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-const root = new URL("../../", import.meta.url);
-const local = (path) => fileURLToPath(new URL(path, root));
-const wasm = createRequire(import.meta.url)(
-  process.env.TIMECOIN_WASM ?? local("target/wasm-bindgen/nodejs/timecoin_web.js"),
-);
+import { local, wasm } from "./module.mjs";
 
 const files = readdirSync(local("tests/vectors")).filter((file) => file.endsWith(".json"));
 

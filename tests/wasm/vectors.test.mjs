@@ -3,15 +3,9 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-const root = new URL("../../", import.meta.url);
-const local = (path) => fileURLToPath(new URL(path, root));
-const wasm = createRequire(import.meta.url)(
-  process.env.TIMECOIN_WASM ?? local("target/wasm-bindgen/nodejs/timecoin_web.js"),
-);
+import { local, wasm } from "./module.mjs";
 
 const vectors = local("../shared/vectors/ed25519/open.txt");
 const absent = existsSync(vectors) ? false : "SKIPPED: ../shared/vectors is absent, signature verdicts were NOT compared";

@@ -9,13 +9,12 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::SystemTime;
 
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup;
 use crate::test::{self, Extent};
-use crate::workspace::{Failure, Workspace, run, test_files};
+use crate::workspace::{Failure, Workspace, modified, run, test_files};
 use crate::{wasm, web};
 
 /// A program the tests start, and the Debian package it comes in.
@@ -34,8 +33,8 @@ const PROGRAMS: &[Program] = &[
 ];
 
 /// What the names of files begin with whose tests wait for minutes and work for seconds: they run beside the others.
-const WAITING: &str = "validator-";
-/// The one among them that waits for eleven minutes.
+const WAITING: &[&str] = &["absence", "validator-"];
+/// The one among them that waits for ten minutes.
 const LONGEST: &str = "validator-frozen.test.mjs";
 
 /// Files that may be run again: more than these fail for a reason that is everywhere.
@@ -48,9 +47,13 @@ pub(crate) fn test(workspace: &Workspace, extent: Extent) -> Result<(), Failure>
     web::package(workspace)?;
     let trace = wasm::record(workspace)?;
     let files = test_files(&workspace.root.join("tests").join("browser"))?;
-    let waits =
-        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WAITING));
+    let waits = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        WAITING.iter().any(|prefix| name.starts_with(prefix))
+    };
     let (mut waiting, working): (Vec<_>, Vec<_>) = files.into_iter().partition(waits);
+    // They are begun in this order.
+    waiting.sort_by_key(|file| !file.ends_with(LONGEST));
     if extent == Extent::Fast {
         waiting.retain(|file| !file.ends_with(LONGEST));
     }
@@ -176,14 +179,6 @@ pub(crate) fn node_modules(folder: &Path) -> Result<(), Failure> {
     eprintln!("set-up: installing the packages of {}", folder.display());
     // Standard output may be read by a program: `devnet --json`.
     run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder).stdout(io::stderr()))
-}
-
-fn modified(path: &Path) -> Result<Option<SystemTime>, Failure> {
-    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
-        Ok(time) => Ok(Some(time)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Failure::Read { path: path.to_path_buf(), source }),
-    }
 }
 
 fn is_on_path(program: &str) -> bool {

@@ -9,7 +9,7 @@ use std::{env, iter};
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::workspace::{Failure, Workspace, run, test_files};
+use crate::workspace::{Failure, Workspace, modified, run, test_files};
 use crate::{setup, test, web};
 
 /// A package that becomes a module of its own.
@@ -107,12 +107,15 @@ fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
     encoded
 }
 
-/// Writes down what builds for other machines are compared with, natively. Returns its folder.
+/// Writes down what builds for other machines are compared with, natively, unless this build has. Returns its folder.
 pub(crate) fn record(workspace: &Workspace) -> Result<PathBuf, Failure> {
     test::build(workspace)?;
     let folder = workspace.target.join("trace");
     let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
-    run(Command::new(recorder).arg(&folder))?;
+    // The recorder writes this file last.
+    if modified(&folder.join("verdicts.txt"))? < modified(&recorder)? {
+        run(Command::new(recorder).arg(&folder))?;
+    }
     Ok(folder)
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::SystemTime;
 
 /// Why a command did not succeed. The text says what to do where the reader can do something.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +131,15 @@ pub(crate) fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
     files.sort();
     Ok(files)
+}
+
+/// When a file was last written; `None` where it does not exist.
+pub(crate) fn modified(path: &Path) -> Result<Option<SystemTime>, Failure> {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(time) => Ok(Some(time)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Failure::Read { path: path.to_path_buf(), source }),
+    }
 }
 
 /// Runs a command to its end, its output passed through.

@@ -7,9 +7,12 @@ import { consistent, startRelay, votesOf } from "./relay.mjs";
 
 const PATIENCE_MS = 120_000;
 
-/** Waits for something true; where it never comes, the failure says what `tell` says. */
-export async function eventually(probe, tell = () => "") {
-  for (const begun = Date.now(); Date.now() - begun < PATIENCE_MS; await sleep(100)) if (await probe()) return;
+/** Waits for something true, and returns it; where it never comes, the failure says what `tell` says. */
+export async function eventually(probe, tell = () => "", patienceMs = PATIENCE_MS) {
+  for (const begun = Date.now(); Date.now() - begun < patienceMs; await sleep(100)) {
+    const answer = await probe();
+    if (answer) return answer;
+  }
   throw new Error(`never came true: ${probe}\n${await tell()}`);
 }
 
