@@ -53,7 +53,8 @@ function joining(name) {
     operator = started.operator;
     const { quarantine, certified, missed, height } = await eventually(page, (status) => status.certified > 0);
     assert.equal(quarantine, null);
-    assert.ok(certified + missed <= height - stood, "the blocks before it came are not here");
+    // The peer that proved the state may have been a block behind.
+    assert.ok(certified + missed <= height - stood + 1, `${certified} + ${missed} blocks up to ${height}: those up to ${stood} are not here`);
     await paid;
     assert.ok((await devnet.rpc("getblockcount")) > stood);
   });
