@@ -128,8 +128,7 @@ pub(crate) fn with_programs(workspace: &Workspace, node: &mut Command) -> Result
     for (variable, program) in
         [("TIMECOIN", "timecoin"), ("TIMECOIN_LIAR", "liar"), ("TIMECOIN_RELAY", "relay")]
     {
-        let program = workspace.target.join("debug").join(program);
-        node.env(variable, program.with_extension(std::env::consts::EXE_EXTENSION));
+        node.env(variable, test::program(workspace, program));
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ fn encoded_flags(workspace: &Workspace, flags: &[&str]) -> OsString {
 pub(crate) fn record(workspace: &Workspace) -> Result<PathBuf, Failure> {
     test::build(workspace)?;
     let folder = workspace.target.join("trace");
-    let recorder = workspace.target.join("debug").join("trace").with_extension(env::consts::EXE_EXTENSION);
+    let recorder = test::program(workspace, "trace");
     // The recorder writes this file last.
     if modified(&folder.join("verdicts.txt"))? < modified(&recorder)? {
         run(Command::new(recorder).arg(&folder))?;
