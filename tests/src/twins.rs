@@ -16,6 +16,7 @@ use timecoin_core::consensus::{
 use timecoin_core::hash::{BlockId, ChainId, Hash, MasternodeId, Tag};
 use timecoin_core::keys::SecretKey;
 use timecoin_core::spec::Rules;
+use timecoin_core::testing::Rng;
 use timecoin_core::time::Time;
 use timecoin_core::validators::{Validator, ValidatorIndex, ValidatorSet};
 use timecoin_core::vote::{Height, Phase, ViewNumber, Vote, VoteData};
@@ -32,6 +33,9 @@ const HEIGHTS: u64 = 2_000;
 const MACHINES: usize = 5;
 /// To part them into two groups.
 const WAYS: usize = (1 << (MACHINES - 1)) - 1;
+
+/// Of [`Play::sample`]: validators, those of them that run twice, and the most groups of a round.
+const SAMPLE: (usize, usize, u64) = (7, 2, 3);
 
 /// A list of scenarios, as the generators of the Twins papers write it.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,12 +65,20 @@ pub struct Scenario {
 pub struct Play {
     validators: usize,
     twins: usize,
+    leaders: Leaders,
     rounds: Vec<Round>,
 }
 
 #[derive(Clone, Debug)]
+enum Leaders {
+    /// These lead the rounds, as nearly as any height draws them, and nobody else leads.
+    Wanted(Vec<ValidatorIndex>),
+    /// Those whom this height draws.
+    Drawn(Height),
+}
+
+#[derive(Clone, Debug)]
 struct Round {
-    leader: ValidatorIndex,
     groups: Vec<Vec<usize>>,
     walls: BTreeMap<usize, Vec<usize>>,
 }
@@ -97,17 +109,21 @@ impl Scenarios {
         self.scenarios.iter().map(|scenario| {
             let mut rounds: Vec<_> = scenario.round_leaders.iter().collect();
             rounds.sort_by_key(|(number, _)| number.parse::<u64>().expect("rounds have numbers"));
-            let rounds = rounds.into_iter().map(|(number, leaders)| {
+            let leaders =
+                rounds.iter().map(|(_, leaders)| (leaders[0] % self.num_of_nodes) as ValidatorIndex);
+            let leaders = Leaders::Wanted(leaders.collect());
+            let rounds = rounds.into_iter().map(|(number, _)| {
                 let walls = scenario.firewall.get(number).into_iter().flatten();
                 let walls =
                     walls.map(|(from, to)| (from.parse().expect("machines have numbers"), to.clone()));
-                Round {
-                    leader: (leaders[0] % self.num_of_nodes) as ValidatorIndex,
-                    groups: scenario.round_partitions[number].clone(),
-                    walls: walls.collect(),
-                }
+                Round { groups: scenario.round_partitions[number].clone(), walls: walls.collect() }
             });
-            Play { validators: self.num_of_nodes, twins: self.num_of_twins, rounds: rounds.collect() }
+            Play {
+                validators: self.num_of_nodes,
+                twins: self.num_of_twins,
+                leaders,
+                rounds: rounds.collect(),
+            }
         })
     }
 }
@@ -126,10 +142,31 @@ impl Play {
         let round = |way: usize| {
             // The last machine is always in the second group, so each way comes once.
             let (one, other) = (0..MACHINES).partition(|machine| (way + 1) >> machine & 1 == 1);
-            Round { leader: 0, groups: vec![one, other], walls: BTreeMap::new() }
+            Round { groups: vec![one, other], walls: BTreeMap::new() }
         };
         let ways = (0..rounds).map(|round| number / WAYS.pow(round) % WAYS);
-        Self { validators: MACHINES - 1, twins: 1, rounds: ways.map(round).collect() }
+        Self {
+            validators: MACHINES - 1,
+            twins: 1,
+            leaders: Leaders::Wanted(vec![0; rounds as usize]),
+            rounds: ways.map(round).collect(),
+        }
+    }
+
+    /// Seven validators, of whom two run twice, parted by chance into up to three groups in each of `rounds` rounds. Who leads is
+    /// chance as well.
+    #[must_use]
+    pub fn sample(rounds: u32, seed: u64) -> Self {
+        let (validators, twins, groups_max) = SAMPLE;
+        let mut dice = Rng::new(seed);
+        let height = Height(1 + dice.below(HEIGHTS));
+        let rounds = (0..rounds).map(|_| {
+            let parts = dice.between((1, groups_max)) as usize;
+            let mut groups = vec![Vec::new(); parts];
+            (0..validators + twins).for_each(|machine| groups[dice.position(parts)].push(machine));
+            Round { groups, walls: BTreeMap::new() }
+        });
+        Self { rounds: rounds.collect(), validators, twins, leaders: Leaders::Drawn(height) }
     }
 
     /// How many rounds it has.
@@ -146,17 +183,20 @@ impl Play {
         Stage::new(self).run()
     }
 
-    /// The height whose draw of proposers comes nearest to the leaders of the rounds, and whom proposer choice skips at it: who never leads.
+    /// The height whose draw of proposers comes nearest to the leaders wanted, and whom proposer choice skips at it: who never leads.
     fn plan(&self, set: &ValidatorSet) -> (Height, Bitmap) {
-        let leaders: BTreeSet<_> = self.rounds.iter().map(|round| round.leader).collect();
-        let absent = |index: ValidatorIndex| !leaders.contains(&index);
-        let others = |height: &u64| {
-            let views = self.rounds.iter().zip(0..);
-            views.filter(|(round, view)| set.proposer(*height, *view, absent) != round.leader).count()
-        };
-        let heights = if leaders.len() > 1 { HEIGHTS } else { 1 };
-        let height = (1..=heights).min_by_key(others).expect("there is a height");
         let mut skipped = Bitmap::empty(set.len());
+        let wanted = match &self.leaders {
+            Leaders::Wanted(wanted) => wanted,
+            Leaders::Drawn(height) => return (*height, skipped),
+        };
+        let absent = |index: ValidatorIndex| !wanted.contains(&index);
+        let others = |height: &u64| {
+            let views = wanted.iter().zip(0..);
+            views.filter(|(leader, view)| set.proposer(*height, *view, absent) != **leader).count()
+        };
+        let heights = if wanted.iter().all(|leader| *leader == wanted[0]) { 1 } else { HEIGHTS };
+        let height = (1..=heights).min_by_key(others).expect("there is a height");
         (0..set.len() as ValidatorIndex)
             .filter(|index| absent(*index))
             .for_each(|index| skipped.insert(index));

@@ -14,10 +14,11 @@ use timecoin_tests::twins::Play;
 const TWIN_ROUNDS_MAX: u32 = 6;
 
 const USAGE: &str = "\
-Usage: sim --twins R
+Usage: sim --twins R [--samples N [--start S]]
        sim --seeds N [--start S] [--json] [--heights H] [--nodes N] [--topology T] [--steps-max N]
 
   --twins R      a validator that runs twice under one key and leads: all 15^R ways to part four validators in R rounds
+  --samples N    instead, N of the ways to part seven validators, of whom two run twice, from seed S on
   --seeds N      how many seeds
   --start S      the first seed (0)
   --json         one line of JSON per seed that fails, and a summary
@@ -33,6 +34,7 @@ Usage: sim --twins R
 struct Arguments {
     seeds: Option<u64>,
     twins: Option<u32>,
+    samples: Option<u64>,
     start: u64,
     json: bool,
     verbose: bool,
@@ -62,6 +64,7 @@ fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
                         arguments.twins =
                             Some(u32::try_from(number).ok().filter(|rounds| *rounds <= TWIN_ROUNDS_MAX)?)
                     }
+                    "--samples" => arguments.samples = Some(number),
                     "--start" => arguments.start = number,
                     "--heights" => arguments.options.heights = number,
                     "--nodes" => {
@@ -76,7 +79,8 @@ fn parse(mut list: impl Iterator<Item = String>) -> Option<Arguments> {
             }
         }
     }
-    (arguments.seeds.is_some() != arguments.twins.is_some()).then_some(arguments)
+    let one = arguments.seeds.is_some() != arguments.twins.is_some();
+    (one && (arguments.samples.is_none() || arguments.twins.is_some())).then_some(arguments)
 }
 
 fn main() -> ExitCode {
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match arguments.twins {
-        Some(rounds) => twins(rounds),
+        Some(rounds) => twins(rounds, &arguments),
         None => seeds(&arguments),
     }
 }
@@ -131,11 +135,19 @@ fn seeds(arguments: &Arguments) -> ExitCode {
     if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn twins(rounds: u32) -> ExitCode {
+fn twins(rounds: u32, arguments: &Arguments) -> ExitCode {
     let begin = now();
     let (mut failed, mut noticed, mut views) = (0, 0, BTreeMap::<u32, u64>::new());
-    let play = |number: u64| (number, Play::way(rounds, number as usize).run());
-    each(Play::ways(rounds) as u64, play, |(number, ending)| match ending {
+    let ways = arguments.samples.unwrap_or(Play::ways(rounds) as u64);
+    let play = |number: u64| {
+        let number = arguments.start.saturating_add(number);
+        let play = match arguments.samples {
+            Some(_) => Play::sample(rounds, number),
+            None => Play::way(rounds, number as usize),
+        };
+        (number, play.run())
+    };
+    each(ways, play, |(number, ending)| match ending {
         Ok(ending) => {
             noticed += usize::from(ending.evidence > 0);
             *views.entry(ending.decided_in.0).or_default() += 1;
@@ -145,7 +157,7 @@ fn twins(rounds: u32) -> ExitCode {
             println!("scenario {number} of {rounds} rounds FAILED: {fault}");
         }
     });
-    let (ways, seconds) = (Play::ways(rounds), begin.elapsed().as_secs_f64());
+    let seconds = begin.elapsed().as_secs_f64();
     println!(
         "{ways} scenarios of {rounds} rounds, {failed} failed, in {noticed} the twins were noticed, {seconds:.0} s"
     );

@@ -1,4 +1,4 @@
-//! Twins scenarios of others, and all of two rounds.
+//! Twins scenarios of others, all of two rounds, and some of more validators.
 
 use timecoin_tests::twins::{Play, Scenarios};
 
@@ -35,5 +35,13 @@ fn scenarios_of_others_end_in_one_block() {
 fn all_short_scenarios_end_in_one_block() {
     assert_eq!([2, 4].map(Play::ways), [225, 50_625]);
     let evidence: usize = (0..Play::ways(2)).map(|at| play("two rounds", at, &Play::way(2, at))).sum();
+    assert!(evidence > 0);
+}
+
+/// Some of the ways in which seven validators, of whom two run twice, hear each other in four rounds; `sim --twins 4 --samples 100000`
+/// plays more of them.
+#[test]
+fn two_of_seven_that_run_twice_make_no_second_block() {
+    let evidence: usize = (0..200).map(|at| play("seven validators", at, &Play::sample(4, at as u64))).sum();
     assert!(evidence > 0);
 }
