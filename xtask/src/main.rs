@@ -4,6 +4,7 @@
 //! a machine can check; it holds no rule of the chain. No other script is needed to build, test or start anything.
 
 mod browsers;
+mod mutants;
 mod passed;
 mod programs;
 mod reproducible;
@@ -28,6 +29,7 @@ Usage: cargo xtask COMMAND
                          every check there is, set-up included; --fast runs fewer simulator seeds, and Chromium alone;
                          --again also what passed before and depends on nothing that has changed since
   sim --seeds N [...]    run the simulator; `sim --twins R`: all ways in which a validator that runs twice is heard in R rounds
+  mutants [LIST] [WORD]  plant the faults of tests/mutants/ into a copy, one at a time, and say which test notices each
   bench [--json] [NAME]  measure (NAME and more: `cargo xtask bench --help`); everything takes three minutes;
                          `bench web [--json]`: what the npm package costs a page
   tidy                   the rules a machine can check: layering, purity, sizes, leftovers
@@ -65,6 +67,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Result<(), Failure> {
     match (command, rest) {
         ("devnet", _) => programs::devnet(&workspace, rest),
         ("sim", _) => programs::sim(&workspace, rest),
+        ("mutants", _) => mutants::test(&workspace, rest),
         ("bench", [name, rest @ ..]) if name == "web" => web::bench(&workspace, rest),
         ("bench", _) => programs::bench(&workspace, rest),
         ("test", flags) if flags.iter().all(|flag| flag == "--fast" || flag == "--again") => {

@@ -59,7 +59,7 @@ fn payload(workspace: &Workspace, module: &Module, folder: &Path) -> Result<Vec<
 }
 
 /// Makes `to` have the sources of `from`, and nothing else but what is built from them.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     let mut wanted = BTreeSet::new();
     for name in SOURCES {
         list(from, &PathBuf::from(name), &mut wanted)?;

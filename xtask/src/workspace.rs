@@ -79,6 +79,9 @@ pub(crate) enum Failure {
         /// What it tells.
         place: String,
     },
+    /// No test noticed planted faults; each was printed.
+    #[error("{0} planted fault(s) were noticed by no test")]
+    Survived(usize),
     /// The sources break rules; each was printed.
     #[error("{0} violation(s) of the rules above")]
     Untidy(usize),

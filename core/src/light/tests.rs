@@ -295,3 +295,32 @@ fn equivocation_names_those_who_signed_both() {
     let found = compare(&common, &accepted, &later).unwrap();
     assert_eq!(found, LightAttack { kind: AttackKind::Amnesia, culprits: Vec::new(), conclusive: true });
 }
+
+#[test]
+fn an_attack_is_conclusive_only_where_both_blocks_follow_the_common_one() {
+    let (chain, _, _, options, _) = skip();
+    let (common, set) = (chain.trusted(Height(4)), chain.validators(Height(5)));
+    let keys: Vec<_> = chain.keys(set).collect();
+    let accepted = chain.light_block(Height(5)).into_checked(&options).unwrap();
+    let mut header = chain.header(Height(5)).clone();
+    header.parent = BlockId::default();
+    let other = signed(header, set, set, &keys, options.chain()).into_checked(&options).unwrap();
+    assert!(!compare(&common, &accepted, &other).unwrap().conclusive, "it follows a block in between");
+}
+
+#[test]
+fn the_next_set_is_the_one_that_the_header_names() {
+    let chain = TestChain::new(4, 10, 1, 12);
+    let (trusted, good) = (chain.trusted(Height(8)), chain.light_block(Height(10)));
+    let (options, now) = (chain.options(), chain.header(Height(12)).time);
+    assert!(good.next_validators.is_some(), "the set changes with this block");
+    let other = validator_set(&[(key(9).public_key(), 1)]);
+    for (name, next_validators, expected) in [
+        ("the one named", good.next_validators.clone(), Verdict::Success(chain.trusted(Height(10)))),
+        ("another one", Some(other), Verdict::Invalid(LightError::NextValidators)),
+        ("left out", None, Verdict::Invalid(LightError::NextValidators)),
+    ] {
+        let block = LightBlock { next_validators, ..good.clone() };
+        assert_eq!(verify(&trusted, &block, &options, now), expected, "{name}");
+    }
+}

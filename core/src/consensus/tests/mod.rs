@@ -2,6 +2,7 @@
 
 mod cases;
 mod demand;
+mod guards;
 mod model;
 mod recovery;
 mod sign;

@@ -350,3 +350,41 @@ fn a_remembered_block_needs_no_newer_one_to_prove_its_history() {
     let receipt = block_on(client.receipt(&txid)).unwrap().value;
     assert!(receipt.commit.is_none(), "under the anchor itself");
 }
+
+/// A peer shows a block that another set of facts certified as well: no proof is missing, and it is not the chain's.
+#[test]
+fn a_certified_block_that_is_not_ours_is_not_taken_for_it() {
+    let (mut one, _) = chain_with_payment();
+    let mut other = one.copy();
+    one.grow(Vec::new());
+    let payment = other.payment(4_000);
+    other.grow(vec![payment]);
+    let peers = Peers::new(vec![(other, honest), (one.clone(), honest)]);
+    let client = open(&peers, &MemoryStore::default());
+    block_on(client.follow(&1, one.height())).unwrap();
+    assert_eq!(block_on(client.certified(one.height())).unwrap().header, one.ledger.state.header);
+    assert!(matches!(peers.lies()[..], [(0, _)]));
+    // Of a checkpoint only the id is known.
+    let remembered = Some(client.trusted());
+    let opened =
+        LightClient::open(peers.chain(), AgePolicy::TrustPeriod, remembered, &peers, MemoryStore::default());
+    let client = block_on(opened).unwrap();
+    assert_eq!(block_on(client.verified_head()).unwrap().header, one.ledger.state.header);
+}
+
+/// The block before the one asked for, with its own proof.
+fn another_place(question: &Question, reply: Reply) -> Option<Reply> {
+    let Question::History { height, at } = *question else { return Some(reply) };
+    let (full, _) = chain_with_payment();
+    Some(full.reply(&Question::History { height: Height(height.0 - 1), at }))
+}
+
+#[test]
+fn a_past_block_is_proved_at_its_own_place() {
+    let (full, _) = chain_with_payment();
+    let peers = Peers::new(vec![(full.clone(), another_place), (full.clone(), honest)]);
+    let client = open(&peers, &MemoryStore::default());
+    block_on(client.follow(&1, full.height())).unwrap();
+    assert_eq!(block_on(client.header(Height(3))).unwrap().height, Height(3));
+    assert_eq!(peers.lies(), [(0, Lie::WrongProof)]);
+}
