@@ -169,6 +169,9 @@ mod tests {
         assert_eq!(bisection.feed(chain.light_block(Height(39)), now), Progress::Failed(error));
         assert_eq!(bisection.feed(chain.light_block(Height(40)), now), Progress::Failed(error));
         assert_eq!(bisection.trusted(), &chain.trusted(Height(1)));
+        let mut above = Bisection::new(chain.trusted(Height(1)), Height(30), chain.options());
+        let error = LightError::UnexpectedHeight { expected: Height(30), found: Height(31) };
+        assert_eq!(above.feed(chain.light_block(Height(31)), now), Progress::Failed(error));
         let below = Bisection::new(chain.trusted(Height(5)), Height(4), chain.options());
         let error = LightError::HeightNotAbove { trusted: Height(5), found: Height(4) };
         assert_eq!(below.progress(), Progress::Failed(error));
