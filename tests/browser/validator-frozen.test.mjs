@@ -62,7 +62,7 @@ function frozen(forMs, others) {
 
     // Its votes are in the certificates again.
     const { certified } = await statusOf(page);
-    await eventually(async () => (await statusOf(page)).certified >= certified + 2, async () => JSON.stringify(await statusOf(page)));
+    await eventually(async () => (await statusOf(page)).certified >= certified + 3, async () => JSON.stringify(await statusOf(page)));
     const { stage, quarantine } = await statusOf(page);
     assert.deepEqual([stage.kind, quarantine], ["running", null]);
     assert.equal(await page.evaluate(() => window.validator.restarts), 0, "the Worker is the same");
