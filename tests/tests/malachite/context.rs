@@ -7,9 +7,15 @@ use malachitebft_core_types::{
     Address, Context, Height, LinearTimeouts, NilOrVal, Proposal, ProposalPart, Round, SignedExtension,
     SigningScheme, Validator, ValidatorSet, Value, Vote, VoteType, VotingPower,
 };
+use timecoin_core::hash::{BlockId, Hash};
 
 /// A block, by its number.
 pub(crate) type Name = u64;
+
+/// The same block as the core names it.
+pub(crate) fn block(name: Name) -> BlockId {
+    BlockId(Hash([name as u8; 32]))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chain;

@@ -62,9 +62,7 @@ fn case_3_two_certificates_for_one_height_are_a_fork() {
 fn case_4_the_prepares_of_a_quorum_must_agree_on_the_valid_view() {
     let mut bench = Bench::new(&[1; 4]);
     let right = block(1);
-    bench.votes(0..3, Phase::Commit, 0, None);
-    bench.wait();
-    assert_eq!(bench.view(), 1);
+    bench.leave_view_0();
     let prepared = bench.certificate(0..3, Phase::Prepare, 0, Some(right));
     let proposal = bench.vote(bench.proposer(1), Phase::PrePrepare, 1, Some(right), Some(0));
     bench.give(Input::Proposal(proposal, Some(prepared)));

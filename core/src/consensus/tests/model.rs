@@ -151,6 +151,13 @@ impl Bench {
         Certificate::from_votes(votes[0].data, &votes, &self.set).expect("a quorum")
     }
 
+    /// A quorum commits to nothing in view 0: view 1 begins.
+    pub(super) fn leave_view_0(&mut self) {
+        self.votes(0..3, Phase::Commit, 0, None);
+        self.wait();
+        assert_eq!(self.view(), 1);
+    }
+
     /// Waits for the next deadline.
     pub(super) fn wait(&mut self) -> Vec<Output> {
         self.now = self.now.max(self.engine.deadline());

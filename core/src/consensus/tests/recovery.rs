@@ -80,6 +80,15 @@ fn a_restored_lock_is_kept_in_the_next_view() {
 }
 
 #[test]
+fn a_restart_remembers_the_prepared_block_it_committed_nothing_to() {
+    let prepared = Some((block(1), ViewNumber(0)));
+    let nil = |bench: &Bench| record(bench, Phase::Commit, 0, None, None);
+    let (bench, _) = restarted(|bench| vec![SignRecord { valid: prepared, ..nil(bench) }]);
+    let state = bench.engine.state().unwrap();
+    assert_eq!((state.locked, state.valid), (None, prepared));
+}
+
+#[test]
 fn records_of_another_height_are_ignored() {
     let (bench, outputs) = restarted(|bench| {
         let mut record = record(bench, Phase::Commit, 3, Some(7), Some((7, 3)));

@@ -87,6 +87,34 @@ fn late_commits_of_an_old_prepared_view_still_decide() {
     assert!(held.certificate(last.data).is_some_and(|held| held.verify(&bench.set, &CHAIN).is_ok()));
 }
 
+#[test]
+fn whom_a_certificate_contradicts_counts_for_what_it_says_alone() {
+    let bench = Bench::idle(&[1; 4]);
+    let mut held = votes(&bench);
+    let (one, other) = (Some(block(1)), Some(block(2)));
+    for from in 0..2 {
+        held.insert(bench.vote(from, Phase::Prepare, 0, one, None));
+    }
+    held.certify(&bench.certificate(0..3, Phase::Prepare, 0, other));
+    assert_eq!(held.insert(bench.vote(3, Phase::Prepare, 0, one, None)), Insertion::Counted(None));
+    assert_eq!(held.quorum(ViewNumber(0), Phase::Prepare), Some((other, None)));
+}
+
+#[test]
+fn of_prepared_views_long_over_the_newest_eight_are_kept() {
+    let bench = Bench::idle(&[1; 4]);
+    let mut held = votes(&bench);
+    for view in 0..20 {
+        held.enter(ViewNumber(view));
+        held.certify(&bench.certificate(0..3, Phase::Prepare, view, Some(block(1))));
+        held.insert(bench.vote(0, Phase::Commit, view, Some(block(1)), None));
+    }
+    let prepared: Vec<_> = (0..20).filter(|view| held.is_prepared(ViewNumber(*view), block(1))).collect();
+    assert_eq!(prepared, (10..20).collect::<Vec<_>>());
+    // Three Prepares and a Commit of each of the two views that are near.
+    assert_eq!(held.len(), 8 + 2 * 4);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -14,7 +14,11 @@ use crate::testing::light::{FullNode, Habit, Peers, honest};
 type Client<'a> = LightClient<&'a Peers, MemoryStore>;
 
 fn open<'a>(peers: &'a Peers, store: &MemoryStore) -> Client<'a> {
-    let opened = LightClient::open(peers.chain(), AgePolicy::TrustPeriod, None, peers, store.clone());
+    open_at(peers, store, None)
+}
+
+fn open_at<'a>(peers: &'a Peers, store: &MemoryStore, remembered: Option<Trusted>) -> Client<'a> {
+    let opened = LightClient::open(peers.chain(), AgePolicy::TrustPeriod, remembered, peers, store.clone());
     block_on(opened).unwrap()
 }
 
@@ -29,6 +33,16 @@ fn chain_with_payment() -> (FullNode, TxId) {
         full.grow(Vec::new());
     }
     (full, txid)
+}
+
+/// Two chains of one past, each with a certified block of its own after it.
+fn two_chains() -> (FullNode, FullNode) {
+    let (mut one, _) = chain_with_payment();
+    let mut other = one.copy();
+    one.grow(Vec::new());
+    let payment = other.payment(4_000);
+    other.grow(vec![payment]);
+    (one, other)
 }
 
 #[test]
@@ -283,11 +297,7 @@ fn a_full_disk_stops_nothing_and_the_next_write_is_a_whole_one() {
 
 #[test]
 fn two_certified_blocks_at_one_height_stop_the_client() {
-    let (mut one, _) = chain_with_payment();
-    let mut other = one.copy();
-    one.grow(Vec::new());
-    let payment = other.payment(4_000);
-    other.grow(vec![payment]);
+    let (one, other) = two_chains();
     let peers = Peers::new(vec![(one.clone(), honest), (other, honest)]);
     let client = open(&peers, &MemoryStore::default());
     block_on(client.follow(&0, one.height())).unwrap();
@@ -339,9 +349,7 @@ fn a_remembered_block_needs_no_newer_one_to_prove_its_history() {
     let client = open(&peers, &MemoryStore::default());
     block_on(client.follow(&0, full.height())).unwrap();
     let remembered = Some(client.trusted());
-    let opened =
-        LightClient::open(peers.chain(), AgePolicy::TrustPeriod, remembered, &peers, MemoryStore::default());
-    let client = block_on(opened).unwrap();
+    let client = open_at(&peers, &MemoryStore::default(), remembered);
     assert_eq!(client.head(), None, "only its id is known");
     assert_eq!(block_on(client.filters(Height(0))).unwrap().len(), 7);
     assert_eq!(block_on(client.verified_head()).unwrap().header, full.ledger.state.header);
@@ -354,11 +362,7 @@ fn a_remembered_block_needs_no_newer_one_to_prove_its_history() {
 /// A peer shows a block that another set of facts certified as well: no proof is missing, and it is not the chain's.
 #[test]
 fn a_certified_block_that_is_not_ours_is_not_taken_for_it() {
-    let (mut one, _) = chain_with_payment();
-    let mut other = one.copy();
-    one.grow(Vec::new());
-    let payment = other.payment(4_000);
-    other.grow(vec![payment]);
+    let (one, other) = two_chains();
     let peers = Peers::new(vec![(other, honest), (one.clone(), honest)]);
     let client = open(&peers, &MemoryStore::default());
     block_on(client.follow(&1, one.height())).unwrap();
@@ -366,9 +370,7 @@ fn a_certified_block_that_is_not_ours_is_not_taken_for_it() {
     assert!(matches!(peers.lies()[..], [(0, _)]));
     // Of a checkpoint only the id is known.
     let remembered = Some(client.trusted());
-    let opened =
-        LightClient::open(peers.chain(), AgePolicy::TrustPeriod, remembered, &peers, MemoryStore::default());
-    let client = block_on(opened).unwrap();
+    let client = open_at(&peers, &MemoryStore::default(), remembered);
     assert_eq!(block_on(client.verified_head()).unwrap().header, one.ledger.state.header);
 }
 
